@@ -1,0 +1,281 @@
+"""The run folder: atomic publishing, hashes, manifests and the stores of per-base predictions.
+
+Everything that a stage hands to another goes through here. A stage builds in a temporary sibling of its
+folder and publishes it with one rename, so that what can be read is complete.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.lib.format import open_memmap
+
+from workflow.errors import InputError
+
+__all__ = [
+    "BASES",
+    "MANIFEST",
+    "InputError",
+    "PerBaseScores",
+    "PerBaseWriter",
+    "describe_file",
+    "fingerprint",
+    "open_new_array",
+    "publish",
+    "read_json",
+    "read_manifest",
+    "read_table",
+    "write_json",
+    "write_text",
+]
+
+MANIFEST = "manifest.json"
+#: Order of the columns of every (…, 4) array of this project.
+BASES = "ACGT"
+_TEMPORARY_MARK = ".tmp-"
+_HASH_CHUNK_BYTES = 1 << 22
+
+
+# ---------------------------------------------------------------- publishing
+
+
+@contextmanager
+def publish(target: Path) -> Iterator[Path]:
+    """Build a folder aside and put it in place of `target` only when the block ends well.
+
+    Yields an empty temporary folder beside `target`. When the block raises, the folder is removed and
+    `target` stays as it was. Leftovers of killed processes are removed first; the caller holds the run's
+    lock, so that no other process can own them.
+
+    Parameters
+    ----------
+    target : Path
+        Folder to create or replace.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    for leftover in target.parent.glob(f".{target.name}{_TEMPORARY_MARK}*"):
+        shutil.rmtree(leftover)
+    building = target.parent / f".{target.name}{_TEMPORARY_MARK}{os.getpid()}"
+    building.mkdir()
+    try:
+        yield building
+        if target.exists():
+            # A folder that holds files cannot be renamed over; a kill between the two renames leaves no
+            # `target`, which reads as "this stage has not run".
+            superseded = target.parent / f".{target.name}{_TEMPORARY_MARK}{os.getpid()}-old"
+            os.replace(target, superseded)
+            os.replace(building, target)
+            shutil.rmtree(superseded)
+        else:
+            os.replace(building, target)
+    except BaseException:
+        shutil.rmtree(building, ignore_errors=True)
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file (UTF-8) so that a reader sees the old content or the new, never a part."""
+    temporary = path.with_name(f".{path.name}{_TEMPORARY_MARK}{os.getpid()}")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON atomically, indented, keys in the order given. Raises TypeError on what JSON cannot hold."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, default=_to_plain) + "\n")
+
+
+def _to_plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON. Raises InputError naming the file when it is missing or damaged."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist") from None
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}, line {error.lineno}: not valid JSON ({error.msg})") from None
+
+
+def read_table(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
+    """Read a Parquet table, or some of its columns. Raises InputError when it does not exist."""
+    if not path.exists():
+        raise InputError(f"{path} does not exist")
+    return pd.read_parquet(path, columns=columns)
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Manifest of a published stage.
+
+    Raises
+    ------
+    InputError
+        The folder holds no manifest: the stage has not run, or did not finish.
+    """
+    if not (folder / MANIFEST).exists():
+        raise InputError(f"{folder} holds no finished stage (no {MANIFEST}): run stage={folder.name} first")
+    manifest = read_json(folder / MANIFEST)
+    assert isinstance(manifest, dict)
+    return manifest
+
+
+# ---------------------------------------------------------------- identity
+
+
+def fingerprint(value: Any) -> str:
+    """SHA-256 (hex) of the canonical JSON of `value`: equal values give equal fingerprints on any machine."""
+    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), default=_to_plain)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def describe_file(path: Path, known: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Path, size in bytes, modification time in ns and SHA-256 of a file.
+
+    Parameters
+    ----------
+    path : Path
+        The file. A folder is described by the hashes of its files.
+    known : dict, optional
+        An earlier description of the same path. Its hash is taken over when size and modification time
+        are unchanged: hashing 10 GB takes half a minute, and every run asks.
+
+    Raises
+    ------
+    InputError
+        The path does not exist.
+    """
+    if not path.exists():
+        raise InputError(f"{path} does not exist")
+    if path.is_dir():
+        files = [describe_file(file) for file in sorted(path.rglob("*")) if file.is_file()]
+        return {
+            "path": str(path),
+            "bytes": sum(file["bytes"] for file in files),
+            "sha256": fingerprint([[Path(file["path"]).relative_to(path), file["sha256"]] for file in files]),
+        }
+    status = path.stat()
+    description = {"path": str(path), "bytes": status.st_size, "modified_ns": status.st_mtime_ns}
+    if known and all(known.get(key) == value for key, value in description.items()):
+        return dict(known)
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while chunk := stream.read(_HASH_CHUNK_BYTES):
+            digest.update(chunk)
+    return description | {"sha256": digest.hexdigest()}
+
+
+# ---------------------------------------------------------------- per-base predictions
+
+
+def open_new_array(path: Path, shape: tuple[int, ...], dtype: Any) -> np.memmap:
+    """Create a `.npy` file of the given shape and dtype, memory-mapped for writing."""
+    array: np.memmap = open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+    return array
+
+
+@dataclass
+class PerBaseWriter:
+    """Writes the per-base predictions of one model over a table of windows.
+
+    Files in `folder`:
+
+    - `logprobs.npy`: (positions, 4) float16, natural-log probability of A, C, G, T at each row's base,
+      normalised over the model's whole vocabulary; NaN where undefined.
+    - `bases.npy`: (positions,) uint8, the observed base as ASCII, case kept, on the window's strand.
+    - `index.parquet`: one row a window: sequence_id, seqid, start, end, strand, offset, length. Coordinates
+      are 0-based half-open on the forward strand; rows `offset … offset + length` of the arrays are the
+      window, in the direction of its strand.
+
+    Parameters
+    ----------
+    folder : Path
+        An existing folder.
+    windows : DataFrame
+        Columns sequence_id, seqid, start, end, strand.
+    """
+
+    folder: Path
+    windows: pd.DataFrame
+
+    def __post_init__(self) -> None:
+        index = self.windows[["sequence_id", "seqid", "start", "end", "strand"]].reset_index(drop=True)
+        index["length"] = index["end"] - index["start"]
+        index.insert(5, "offset", index["length"].cumsum() - index["length"])
+        self.index = index
+        positions = int(index["length"].sum())
+        self._logprobs = open_new_array(self.folder / "logprobs.npy", (positions, 4), np.float16)
+        self._bases = open_new_array(self.folder / "bases.npy", (positions,), np.uint8)
+
+    def write(self, row: int, logprobs: np.ndarray, bases: np.ndarray) -> None:
+        """Store window `row`: log-probabilities (length, 4) and observed bases (length,) uint8."""
+        offset, length = self.index.loc[row, "offset"], self.index.loc[row, "length"]
+        if logprobs.shape != (length, 4) or bases.shape != (length,):
+            raise ValueError(f"window {row} has {length} bases, got {logprobs.shape} and {bases.shape}")
+        self._logprobs[offset : offset + length] = logprobs
+        self._bases[offset : offset + length] = bases
+
+    def close(self) -> None:
+        """Flush the arrays and write the index."""
+        self._logprobs.flush()
+        self._bases.flush()
+        self.index.to_parquet(self.folder / "index.parquet", index=False)
+
+
+class PerBaseScores:
+    """Reads what `PerBaseWriter` wrote, memory-mapped.
+
+    Raises
+    ------
+    InputError
+        A file is missing, or the arrays and the index disagree in length.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.index = read_table(folder / "index.parquet")
+        positions = int(self.index["length"].sum())
+        for name, array in (("logprobs.npy", self.logprobs), ("bases.npy", self.bases)):
+            if len(array) != positions:
+                raise InputError(f"{folder / name} has {len(array)} rows, index.parquet says {positions}")
+
+    @cached_property
+    def logprobs(self) -> np.ndarray:
+        """(positions, 4) float16, natural log."""
+        return self._open("logprobs.npy")
+
+    @cached_property
+    def bases(self) -> np.ndarray:
+        """(positions,) uint8 ASCII, case kept."""
+        return self._open("bases.npy")
+
+    def _open(self, name: str) -> np.ndarray:
+        path = self.folder / name
+        if not path.exists():
+            raise InputError(f"{path} does not exist")
+        array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+        return array
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def window(self, row: int) -> tuple[np.ndarray, np.ndarray]:
+        """Log-probabilities (length, 4) and observed bases (length,) of window `row`, as views."""
+        offset, length = self.index.loc[row, "offset"], self.index.loc[row, "length"]
+        return self.logprobs[offset : offset + length], self.bases[offset : offset + length]

@@ -1,0 +1,13 @@
+"""The errors that a user can mend. Everything else is a bug and keeps its traceback."""
+
+
+class InputError(ValueError):
+    """Something the user gave cannot be used.
+
+    The message is one line: what is wrong, where (file and line), and how to mend it. The commands print
+    it without a traceback and exit with code 2.
+    """
+
+
+class GateError(InputError):
+    """A gate saw that the numbers to come would be meaningless."""
