@@ -1,0 +1,45 @@
+"""What a stage is given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from workflow.config import Config
+from workflow.gates import GateLog
+
+if TYPE_CHECKING:
+    from workflow.backends.base import Backend
+
+
+@dataclass
+class StageContext:
+    """Everything that a stage may read, and the folder that it fills.
+
+    Attributes
+    ----------
+    config : Config
+        The whole configuration; a stage reads only the sections that its entry in the pipeline names.
+    out : Path
+        The folder to build in. It is published when the stage returns.
+    run : Path
+        The run folder, with the published folders of earlier stages.
+    gates : GateLog
+        Where the stage's gates report.
+    """
+
+    config: Config
+    out: Path
+    run: Path
+    gates: GateLog = field(default_factory=GateLog)
+
+    def published(self, stage: str) -> Path:
+        """Folder of an earlier stage."""
+        return self.run / stage
+
+    def backend(self) -> Backend:
+        """The backend that the configuration names."""
+        from workflow.backends import open_backend
+
+        return open_backend(self.config.backend)
