@@ -168,7 +168,8 @@ def describe_file(path: Path, known: dict[str, Any] | None = None) -> dict[str, 
         return {
             "path": str(path),
             "bytes": sum(file["bytes"] for file in files),
-            "sha256": fingerprint([[Path(file["path"]).relative_to(path), file["sha256"]] for file in files]),
+            "modified_ns": 0,
+            "sha256": fingerprint([[str(Path(file["path"]).relative_to(path)), file["sha256"]] for file in files]),
         }
     status = path.stat()
     description = {"path": str(path), "bytes": status.st_size, "modified_ns": status.st_mtime_ns}
@@ -216,20 +217,21 @@ class PerBaseWriter:
 
     def __post_init__(self) -> None:
         index = self.windows[["sequence_id", "seqid", "start", "end", "strand"]].reset_index(drop=True)
-        index["length"] = index["end"] - index["start"]
-        index.insert(5, "offset", index["length"].cumsum() - index["length"])
+        lengths = (index["end"] - index["start"]).to_numpy(np.int64)
+        self._offsets = np.concatenate([[0], np.cumsum(lengths)])
+        index["offset"], index["length"] = self._offsets[:-1], lengths
         self.index = index
-        positions = int(index["length"].sum())
+        positions = int(self._offsets[-1])
         self._logprobs = open_new_array(self.folder / "logprobs.npy", (positions, 4), np.float16)
         self._bases = open_new_array(self.folder / "bases.npy", (positions,), np.uint8)
 
     def write(self, row: int, logprobs: np.ndarray, bases: np.ndarray) -> None:
         """Store window `row`: log-probabilities (length, 4) and observed bases (length,) uint8."""
-        offset, length = self.index.loc[row, "offset"], self.index.loc[row, "length"]
-        if logprobs.shape != (length, 4) or bases.shape != (length,):
-            raise ValueError(f"window {row} has {length} bases, got {logprobs.shape} and {bases.shape}")
-        self._logprobs[offset : offset + length] = logprobs
-        self._bases[offset : offset + length] = bases
+        start, end = self._offsets[row : row + 2]
+        if logprobs.shape != (end - start, 4) or bases.shape != (end - start,):
+            raise ValueError(f"window {row} has {end - start} bases, got {logprobs.shape} and {bases.shape}")
+        self._logprobs[start:end] = logprobs
+        self._bases[start:end] = bases
 
     def close(self) -> None:
         """Flush the arrays and write the index."""
@@ -250,7 +252,8 @@ class PerBaseScores:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.index = read_table(folder / "index.parquet")
-        positions = int(self.index["length"].sum())
+        self._offsets = np.concatenate([[0], np.cumsum(self.index["length"].to_numpy(np.int64))])
+        positions = int(self._offsets[-1])
         for name, array in (("logprobs.npy", self.logprobs), ("bases.npy", self.bases)):
             if len(array) != positions:
                 raise InputError(f"{folder / name} has {len(array)} rows, index.parquet says {positions}")
@@ -277,5 +280,5 @@ class PerBaseScores:
 
     def window(self, row: int) -> tuple[np.ndarray, np.ndarray]:
         """Log-probabilities (length, 4) and observed bases (length,) of window `row`, as views."""
-        offset, length = self.index.loc[row, "offset"], self.index.loc[row, "length"]
-        return self.logprobs[offset : offset + length], self.bases[offset : offset + length]
+        start, end = self._offsets[row : row + 2]
+        return self.logprobs[start:end], self.bases[start:end]

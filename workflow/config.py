@@ -105,7 +105,7 @@ class WindowsConfig:
         Shorter stretches between N runs, and shorter remainders at their ends, are left out and counted.
     """
 
-    length: int = MISSING
+    length: int = 1024
     min_length: int = 128
 
     def __post_init__(self) -> None:
@@ -179,7 +179,8 @@ class TrainConfig:
     Attributes
     ----------
     method : str
-        `lora`, `full` (all weights, from the checkpoint) or `scratch` (all weights, from random ones).
+        `lora`, `full` (all weights, from the checkpoint), `scratch` (all weights, from random ones) or `none`
+        (the base model is scored as it is).
     context_length : int
         Bases of a training sample.
     steps, batch_size, accumulate : int
@@ -190,8 +191,8 @@ class TrainConfig:
         AdamW's decay (not on filters, norms and biases) and the largest gradient norm.
     precision : str
         `fp32` or `bf16`.
-    validate_every, checkpoint_every : int
-        Steps.
+    validate_every : int
+        Steps between validations; the state is saved with each.
     validation_samples : int
         Validation samples scored each time; all when there are fewer.
     early_stopping : int, optional
@@ -216,7 +217,6 @@ class TrainConfig:
     clip: float = 1.0
     precision: str = "fp32"
     validate_every: int = 50
-    checkpoint_every: int = 50
     validation_samples: int = 64
     early_stopping: int | None = None
     reverse_complement: float = 0.5
@@ -225,9 +225,9 @@ class TrainConfig:
     lora: LoraConfig = field(default_factory=LoraConfig)
 
     def __post_init__(self) -> None:
-        _require_choice("train.method", self.method, ("lora", "full", "scratch"))
+        _require_choice("train.method", self.method, ("lora", "full", "scratch", "none"))
         _require_choice("train.precision", self.precision, ("fp32", "bf16"))
-        for key in ("context_length", "steps", "batch_size", "accumulate", "validate_every", "checkpoint_every"):
+        for key in ("context_length", "steps", "batch_size", "accumulate", "validate_every"):
             _require(getattr(self, key) > 0, f"train.{key}={getattr(self, key)} must be positive")
         _require(0 <= self.reverse_complement <= 1, "train.reverse_complement is a probability: give 0 to 1")
         _require(0 <= self.repeat_weight <= 1, "train.repeat_weight must lie between 0 and 1")
@@ -362,12 +362,12 @@ class Config:
         Show what would run; redo what is already there; show tracebacks.
     """
 
-    genome: GenomeConfig = field(default_factory=GenomeConfig)
+    genome: GenomeConfig = MISSING
     split: SplitConfig = field(default_factory=SplitConfig)
     windows: WindowsConfig = field(default_factory=WindowsConfig)
-    model: ModelConfig = field(default_factory=ModelConfig)
-    backend: BackendConfig = field(default_factory=BackendConfig)
-    train: TrainConfig = field(default_factory=TrainConfig)
+    model: ModelConfig = MISSING
+    backend: BackendConfig = MISSING
+    train: TrainConfig = MISSING
     predict: PredictConfig = field(default_factory=PredictConfig)
     infer: InferConfig = field(default_factory=InferConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)

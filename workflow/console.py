@@ -18,6 +18,11 @@ def say(message: str) -> None:
     print(message, flush=True)
 
 
+def complain(message: str) -> None:
+    """Print one line to the error stream."""
+    print(message, file=sys.stderr, flush=True)
+
+
 class Progress:
     """A bar when a terminal is attached, else a plain line every few seconds.
 
@@ -35,7 +40,7 @@ class Progress:
 
     def __init__(self, label: str, total: int | None = None, unit: str = "items") -> None:
         self.label, self.total, self.unit = label, total, unit
-        self._done = 0
+        self.done = self._skipped = 0
         self._started = self._last_line = time.monotonic()
         self._bar = tqdm(total=total, desc=label, unit=f" {unit}", unit_scale=True) if sys.stderr.isatty() else None
 
@@ -43,12 +48,23 @@ class Progress:
         return self
 
     def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Take the bar off the terminal."""
         if self._bar is not None:
             self._bar.close()
 
+    def skip(self, amount: int) -> None:
+        """Count `amount` as done by an earlier run: it says nothing of this one's speed."""
+        self.done += amount
+        self._skipped += amount
+        if self._bar is not None:
+            self._bar.update(amount)
+
     def advance(self, amount: int = 1, note: str = "") -> None:
         """Count `amount` more as done; `note` is shown beside the count."""
-        self._done += amount
+        self.done += amount
         if self._bar is not None:
             if note:
                 self._bar.set_postfix_str(note, refresh=False)
@@ -60,10 +76,10 @@ class Progress:
             say(self._line(now, note))
 
     def _line(self, now: float, note: str) -> str:
-        rate = self._done / max(now - self._started, 1e-9)
+        rate = (self.done - self._skipped) / max(now - self._started, 1e-9)
         of_total = f"/{self.total:,}" if self.total else ""
-        left = f", {(self.total - self._done) / rate:.0f} s left" if self.total and rate > 0 else ""
-        return f"  {self.label}: {self._done:,}{of_total} {self.unit}{left}{', ' + note if note else ''}"
+        left = f", {(self.total - self.done) / rate:.0f} s left" if self.total and rate > 0 else ""
+        return f"  {self.label}: {self.done:,}{of_total} {self.unit}{left}{', ' + note if note else ''}"
 
 
 def track(items: Iterable[Item], label: str, total: int | None = None, unit: str = "items") -> Iterator[Item]:

@@ -10,7 +10,7 @@ from workflow.config import Config
 from workflow.gates import GateLog
 
 if TYPE_CHECKING:
-    from workflow.backends.base import Backend
+    from workflow.backends import Backend, ModelFiles
 
 
 @dataclass
@@ -43,3 +43,16 @@ class StageContext:
         from workflow.backends import open_backend
 
         return open_backend(self.config.backend)
+
+    def models(self) -> dict[str, ModelFiles]:
+        """The models of the run by name: `base`, and `adapted` where there is a training.
+
+        Training from scratch has no base: its start is random weights.
+        """
+        from workflow.backends import ModelFiles
+
+        base, method = self.published("convert"), self.config.train.method
+        models = {} if method == "scratch" else {"base": ModelFiles(base)}
+        if method != "none":
+            models["adapted"] = ModelFiles(base, self.published("train"))
+        return models

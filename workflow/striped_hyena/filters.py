@@ -66,7 +66,8 @@ def long_convolution(signal: Tensor, impulse: Tensor, previous: Tensor | None = 
     length = signal.shape[-1]
     size = _fast_fft_size(length + impulse.shape[-1] - 1)
     spectrum = torch.fft.rfft(signal.float(), n=size) * torch.fft.rfft(impulse.float(), n=size)
-    return torch.fft.irfft(spectrum, n=size)[..., skip:length]
+    convolved: Tensor = torch.fft.irfft(spectrum, n=size)
+    return convolved[..., skip:length]
 
 
 def _fast_fft_size(least: int) -> int:
@@ -122,7 +123,7 @@ def modal_state(log_poles: Tensor, signal: Tensor, state: Tensor | None) -> Tens
     step = min(_TABLE, length)
     rows = math.ceil(length / step)
     # Right-aligned, so that the newest sample is the last of the last row.
-    blocks = F.pad(signal.float(), (rows * step - length, 0)).unflatten(-1, (rows, step))
+    blocks = F.pad(signal.float(), (rows * step - length, 0)).view(*signal.shape[:2], rows, step)
     fine = _powers(log_poles, step, 1).flip(-1)
     coarse = _powers(log_poles, rows, step).flip(-1)
     added = torch.einsum("bdak,dsk,dsa->bds", blocks, fine, coarse)

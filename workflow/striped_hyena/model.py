@@ -17,7 +17,6 @@ from torch.utils.checkpoint import checkpoint
 from workflow.striped_hyena.config import (
     ATTENTION,
     LONG,
-    MEDIUM,
     MEDIUM_FILTER_LENGTH,
     POLES,
     PROJECTION_FILTER_LENGTH,
@@ -94,7 +93,8 @@ class RMSNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Normalise the last dimension."""
         norm = x.norm(2, dim=-1, keepdim=True) * x.shape[-1] ** -0.5
-        return self.scale * (x / (norm + self.epsilon))
+        normed: Tensor = self.scale * (x / (norm + self.epsilon))
+        return normed
 
 
 class GatedMLP(nn.Module):

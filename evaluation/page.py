@@ -1,0 +1,264 @@
+"""The page: which figures and tables, in which order, and what a reader is told about each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from matplotlib.figure import Figure
+
+from evaluation import figures_generation, figures_scores, style, tables
+from evaluation.comparison import Comparison, Verdict
+from evaluation.experiment import Experiment
+from evaluation.facts import RunFacts
+from evaluation.generation import Generation
+from evaluation.scores import WindowScores
+from evaluation.tables import Table
+from workflow.artifacts import InputError, PerBaseScores
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure of the page: file name without suffix, what it shows, and how to read it."""
+
+    name: str
+    figure: Figure
+    title: str
+    reading: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page under one heading."""
+
+    title: str
+    tables: list[Table] = field(default_factory=list)
+    pictures: list[Picture] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Everything that was computed from a run, before it is drawn.
+
+    Attributes
+    ----------
+    facts, scores, comparison, verdict : objects
+        See their classes.
+    predictions : dict
+        Per-base predictions by model.
+    outside : dict
+        Mean probability mass outside A, C, G, T, by model.
+    markov_order : int
+        Order of the baseline.
+    experiment, generation : objects or None
+        None where the run has none.
+    """
+
+    facts: RunFacts
+    scores: WindowScores
+    comparison: Comparison
+    verdict: Verdict
+    predictions: dict[str, PerBaseScores]
+    outside: dict[str, float]
+    markov_order: int
+    experiment: Experiment | None
+    generation: Generation | None
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """What each model is called."""
+        return {
+            "uniform": "uniform guess",
+            "markov": f"Markov order {self.markov_order}",
+        } | figures_generation.GROUP_LABELS
+
+
+def sections(findings: Findings, heatmap_window: str | None, heatmap_bases: int) -> list[Section]:
+    """The page from top to bottom, below the verdict and the run's facts."""
+    labels = findings.labels
+    parts = [
+        Section("Gates", [tables.gates_table(findings.facts.gates())]),
+        Section(
+            "Models compared",
+            [
+                tables.models_table(findings.comparison, labels, findings.outside),
+                tables.differences_table(findings.comparison, labels),
+            ],
+            remarks=[_left_out(findings.scores)],
+        ),
+        _training(findings.facts),
+        Section("One window, base by base", pictures=_window_pictures(findings, heatmap_window, heatmap_bases)),
+        _windows(findings),
+    ]
+    if findings.experiment is not None:
+        parts.append(_experiment(findings.experiment, labels))
+    if findings.generation is not None:
+        parts.append(_generation(findings.generation, labels))
+    return parts
+
+
+def render(findings: Findings, parts: list[Section], methods: list[str]) -> str:
+    """The page as one HTML document that needs no other file; every name from the input is escaped."""
+    environment = Environment(
+        loader=PackageLoader("evaluation"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    gates = findings.facts.gates()
+    return environment.get_template("report.html.j2").render(
+        run_name=findings.facts.run_name,
+        genome=findings.facts.genome,
+        verdict=findings.verdict,
+        fired=gates[~gates["passed"].astype(bool)].to_dict("records"),
+        lines=findings.facts.lines(),
+        sections=parts,
+        methods=methods,
+        data_uri=style.as_data_uri,
+    )
+
+
+def save_figures(parts: list[Section], folder: Path) -> None:
+    """Write every figure of the page at print resolution."""
+    for part in parts:
+        for picture in part.pictures:
+            style.save_for_print(picture.figure, folder / f"{picture.name}.png")
+
+
+def _left_out(scores: WindowScores) -> str:
+    return (
+        f"{scores.bases:,} bases in {len(scores.table):,} windows are scored, the same for every model. Left out: "
+        f"{scores.undefined:,} without a prediction (such as the first base of a window), {scores.not_acgt:,} that "
+        f"are none of A, C, G, T, and {scores.empty_windows:,} windows without a scored base."
+    )
+
+
+def _training(facts: RunFacts) -> Section:
+    if facts.metrics is None or facts.metrics.empty:
+        return Section("Learning curve", remarks=["Nothing was trained in this run."])
+    picture = Picture(
+        "learning_curve",
+        figures_scores.learning_curve(facts.metrics),
+        "Loss during training.",
+        "Validation should fall and stay below the dotted line, which is a uniform guess; where it rises while the "
+        "loss of the train batches falls, the model memorises.",
+    )
+    return Section("Learning curve", pictures=[picture])
+
+
+def _window_pictures(findings: Findings, wanted: str | None, bases: int) -> list[Picture]:
+    predictions, labels = findings.predictions, findings.labels
+    row, chosen = _choose_window(findings, wanted)
+    store = next(iter(predictions.values()))
+    window = store.index.iloc[row]
+    observed = np.asarray(store.window(row)[1])
+    logprobs = {model: np.asarray(scores.window(row)[0]) for model, scores in predictions.items()}
+    size = min(max(bases, 1), len(observed))
+    first = (len(observed) - size) // 2
+    part = slice(first, first + size)
+    name = str(window["sequence_id"])
+    heatmap = Picture(
+        "heatmap",
+        figures_scores.window_heatmap(
+            {model: values[part] for model, values in logprobs.items()}, observed[part], labels, first
+        ),
+        f"Log-probabilities of each base in the middle {size:,} bases of {name} ({chosen}).",
+        "Each column is a position and each row a base, brighter where the model finds it more probable; a dot marks "
+        "the base that is there, so that dots on bright cells are good predictions.",
+    )
+    entropy = Picture(
+        "entropy",
+        figures_scores.entropy_track(
+            logprobs, labels, str(window["seqid"]), int(window["start"]), part, str(window["strand"]) == "-"
+        ),
+        f"Entropy of the next base along {name}.",
+        "Low values are stretches where the model is sure, rightly or not; 2 bits is no idea at all. Thin lines are "
+        "single bases, thick lines running means, and the grey band is the part shown above.",
+    )
+    return [heatmap, entropy]
+
+
+def _choose_window(findings: Findings, wanted: str | None) -> tuple[int, str]:
+    """Row of the window that is drawn, and why it was chosen."""
+    identifiers = next(iter(findings.predictions.values())).index["sequence_id"].astype(str)
+    if wanted is not None:
+        rows = np.flatnonzero(identifiers == wanted)
+        if not len(rows):
+            raise InputError(
+                f"evaluation.heatmap_window={wanted} is no scored window; they are named like {identifiers.iloc[0]}"
+            )
+        return int(rows[0]), "chosen by the user"
+    scores = findings.scores
+    model, reference = scores.main_pair
+    extreme = str(scores.table["sequence_id"].iloc[int(np.abs(scores.gain(model, reference)).argmax())])
+    reason = f"the window in which {findings.labels[model]} and {findings.labels[reference]} differ most"
+    return int(np.flatnonzero(identifiers == extreme)[0]), reason
+
+
+def _windows(findings: Findings) -> Section:
+    difference = findings.comparison.difference("adapted", "base")
+    last = (
+        "; c, gain of the adapted model in each window, with its mean over all bases (line) and interval (band)"
+        if difference
+        else ""
+    )
+    picture = Picture(
+        "scores",
+        figures_scores.score_distributions(findings.scores, findings.labels, difference.gain if difference else None),
+        f"Scores of the windows: a, histogram; b, violin with quartiles (bar) and median (dot){last}.",
+        "Further left in a, or lower in b, is better; a model whose windows lie at the dotted line knows nothing"
+        + (", and in c only what lies right of 0 has improved." if difference else "."),
+    )
+    return Section("All windows", [tables.windows_table(findings.scores, findings.labels)], [picture])
+
+
+def _experiment(experiment: Experiment, labels: dict[str, str]) -> Section:
+    picture = Picture(
+        "experiment",
+        figures_scores.experiment_scatter(experiment, labels),
+        f"Model score against measured “{experiment.value_name}”.",
+        "A dot is a row of the table of measurements; a correlation whose interval contains 0, or that the Markov "
+        "model reaches as well, says nothing for the language model.",
+    )
+    return Section("Score against experiment", [tables.experiment_table(experiment, labels)], [picture])
+
+
+def _generation(generation: Generation, labels: dict[str, str]) -> Section:
+    pictures = [
+        Picture(
+            "logo",
+            figures_generation.sequence_logos(generation),
+            "Sequence logo of what follows the prompts.",
+            "Tall letters are positions where the sequences agree; continuations of unrelated prompts should be as "
+            "flat as the genome's own, and a tall logo means that the model writes the same whatever it is given; with "
+            "few sequences (n) some letters are tall by chance.",
+        ),
+        Picture(
+            "gc",
+            figures_generation.gc_bars(generation),
+            "GC share: mean, standard deviation, single sequences.",
+            "The models' bars should resemble the genome's in height and spread.",
+        ),
+        Picture(
+            "lengths",
+            figures_generation.length_histogram(generation),
+            "Lengths of the generated sequences.",
+            "A peak at the requested length is normal; shorter ones ended early.",
+        ),
+        Picture(
+            "kmers",
+            figures_generation.kmer_spectrum(generation),
+            "3-mers of the generated sequences against the genome's at matched length.",
+            "Points on the bars mean the genome's composition; random fragments of the genome, as many as a model "
+            f"wrote, are at a distance of {_sampling_distance(generation):.3f} by sampling alone.",
+        ),
+    ]
+    return Section("Generated sequences", [tables.generation_table(generation, labels)], pictures)
+
+
+def _sampling_distance(generation: Generation) -> float:
+    return float(generation.summary.set_index("group")["kmer_distance"]["genome"])

@@ -1,0 +1,260 @@
+"""The report of a run: `python -m evaluation.report runs/NAME`."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from evaluation import experiment as experiments
+from evaluation import generation as generations
+from evaluation import markov, page, style, tables
+from evaluation.comparison import compare, judge
+from evaluation.facts import read_run
+from evaluation.page import Findings
+from evaluation.scores import score_windows
+from evaluation.text import bracketed
+from workflow.artifacts import (
+    MANIFEST,
+    InputError,
+    PerBaseScores,
+    publish,
+    read_manifest,
+    read_table,
+    write_json,
+    write_text,
+)
+
+_REPORT = "report.html"
+
+
+def build(
+    run: Path,
+    out: Path,
+    *,
+    bootstrap_samples: int = 10_000,
+    confidence: float = 0.95,
+    markov_max_order: int = 10,
+    experiment: str | None = None,
+    experiment_id: str = "sequence_id",
+    experiment_value: str = "value",
+    heatmap_window: str | None = None,
+    heatmap_bases: int = 120,
+    seed: int = 42,
+) -> dict[str, object]:
+    """Read a run's artefacts and write report.html, metrics.json, tables/*.csv and figures/*.png.
+
+    Parameters
+    ----------
+    run : Path
+        Run folder with the published stages prepare, preprocess and predict; train and infer where they ran.
+    out : Path
+        An existing folder, filled here.
+    bootstrap_samples, confidence : int, float
+        Resamplings of the windows and coverage of each interval.
+    markov_max_order : int
+        Largest order of the Markov baseline that is tried on the val split.
+    experiment, experiment_id, experiment_value : str
+        Table of measured values and its columns.
+    heatmap_window, heatmap_bases : str, int
+        Window drawn base by base (by default the one with the largest change), and how many bases of it.
+    seed : int
+        Of resampling and of the random fragments of the genome.
+
+    Returns
+    -------
+    dict
+        Headline numbers: windows, bases, NLL of each model, gains with intervals, gates fired, verdict.
+
+    Raises
+    ------
+    InputError
+        A stage is missing, its files do not fit together, or the experiment cannot be used.
+    """
+    facts = read_run(run)
+    predictions = _predictions(run / "predict")
+    tokens = {split: _token_file(run / "preprocess", split) for split in ("train", "val")}
+    baseline = markov.fit(tokens["train"], tokens["val"], markov_max_order)
+    scores = score_windows(predictions, {"markov": baseline})
+    comparison = compare(scores, bootstrap_samples, confidence, seed)
+    findings = Findings(
+        facts=facts,
+        scores=scores,
+        comparison=comparison,
+        verdict=judge(comparison, facts.genome, facts.split, baseline.order, confidence, facts.trained),
+        predictions=predictions,
+        outside={model: _mass_outside(store.folder) for model, store in predictions.items()},
+        markov_order=baseline.order,
+        experiment=experiments.compare(
+            Path(experiment), experiment_id, experiment_value, scores, bootstrap_samples, confidence, seed
+        )
+        if experiment
+        else None,
+        generation=generations.read(run / "infer", run / "prepare" / "genome.fa", seed)
+        if "infer" in facts.manifests
+        else None,
+    )
+    with style.applied():
+        parts = page.sections(findings, heatmap_window, heatmap_bases)
+        (out / "figures").mkdir()
+        page.save_figures(parts, out / "figures")
+        write_text(out / _REPORT, page.render(findings, parts, _methods(baseline, bootstrap_samples, confidence, seed)))
+    _write_tables(findings, out / "tables")
+    write_json(out / "metrics.json", _metrics(findings, baseline, confidence, bootstrap_samples, seed))
+    return _headline(findings)
+
+
+def _predictions(folder: Path) -> dict[str, PerBaseScores]:
+    """Predictions by model. A zero-shot run has only `base`, one from scratch only `adapted`."""
+    models = [model for model in ("base", "adapted") if (folder / model).exists()]
+    if not models:
+        raise InputError(f"{folder} holds no predictions: run stage=predict again with force=true")
+    return {model: PerBaseScores(folder / model) for model in models}
+
+
+def _token_file(folder: Path, split: str) -> Path:
+    found = sorted(folder.glob(f"*_{split}.bin"))
+    if len(found) != 1:
+        raise InputError(f"{folder} holds {len(found)} files *_{split}.bin, one is needed: run stage=preprocess again")
+    return found[0]
+
+
+def _mass_outside(folder: Path) -> float:
+    """Mean probability outside A, C, G, T over the scored bases of a model."""
+    table = read_table(folder / "scores.parquet", ["n", "outside_acgt"])
+    weights = table["n"].to_numpy(float)
+    mass = table["outside_acgt"].to_numpy(float)
+    used = weights > 0
+    return float(np.average(mass[used], weights=weights[used])) if used.any() else math.nan
+
+
+def _methods(baseline: markov.MarkovModel, samples: int, confidence: float, seed: int) -> list[str]:
+    return [
+        "Scores are natural-log probabilities of the observed bases, normalised over the model's whole vocabulary and "
+        "not over A, C, G, T alone. Upper and lower case count alike. They are stored with 16 bits, which rounds the "
+        "score of a single base by at most 0.0005 nats where it is below 2.",
+        f"Baseline: an interpolated Markov model (MacKay & Peto 1995) of order {baseline.order} with Dirichlet "
+        f"strength {baseline.strength:g}, both chosen on the val split (NLL {baseline.validation_nll:.4f} nats per "
+        "base there), counted on both strands of the train split. Like the models, it sees only the bases before it "
+        "in the same window.",
+        f"Intervals: {100 * confidence:g} %, expanded percentile (Hesterberg 2015), from {samples:,} resamplings of "
+        f"whole windows weighted by their scored bases; all models share the resamplings; seed {seed}. Windows are "
+        "taken as independent: where the genome repeats itself, the true uncertainty is larger.",
+    ]
+
+
+def _write_tables(findings: Findings, folder: Path) -> None:
+    folder.mkdir()
+    written: dict[str, pd.DataFrame | None] = {
+        "models": findings.comparison.models_table(),
+        "differences": findings.comparison.differences_table(),
+        "windows": tables.ranked_windows(findings.scores),
+        "gates": findings.facts.gates(),
+        "training": findings.facts.metrics,
+        "experiment": findings.experiment.table if findings.experiment else None,
+        "generation": findings.generation.summary if findings.generation else None,
+        "kmers": findings.generation.spectra if findings.generation else None,
+    }
+    for name, table in written.items():
+        if table is not None:
+            table.to_csv(folder / f"{name}.csv", index=False)
+
+
+def _metrics(
+    findings: Findings, baseline: markov.MarkovModel, confidence: float, samples: int, seed: int
+) -> dict[str, Any]:
+    scores, comparison, gates = findings.scores, findings.comparison, findings.facts.gates()
+    experiment, generation = findings.experiment, findings.generation
+    metrics = {
+        "run_name": findings.facts.run_name,
+        "verdict": vars(findings.verdict),
+        "gates_fired": gates.loc[~gates["passed"].astype(bool), "name"].tolist(),
+        "split": findings.facts.split,
+        "windows": comparison.windows,
+        "bases": comparison.bases,
+        "left_out": {
+            "undefined": scores.undefined,
+            "not_acgt": scores.not_acgt,
+            "empty_windows": scores.empty_windows,
+        },
+        "models": comparison.models_table().to_dict("records"),
+        "differences": comparison.differences_table().to_dict("records"),
+        "outside_acgt": findings.outside,
+        "markov": {
+            "order": baseline.order,
+            "strength": baseline.strength,
+            "validation_nll": baseline.validation_nll,
+        },
+        "experiment": {
+            "rows": len(experiment.table),
+            "pearson": {model: vars(value) for model, value in experiment.pearson.items()},
+            "spearman": {model: vars(value) for model, value in experiment.spearman.items()},
+        }
+        if experiment
+        else None,
+        "generation": generation.summary.to_dict("records") if generation else None,
+        "intervals": {"confidence": confidence, "bootstrap_samples": samples, "seed": seed},
+    }
+    plain: dict[str, Any] = _without_nan(metrics)
+    return plain
+
+
+def _without_nan(value: Any) -> Any:
+    """The same value with None for what JSON has no number for."""
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _headline(findings: Findings) -> dict[str, object]:
+    comparison, gates = findings.comparison, findings.facts.gates()
+    headline: dict[str, object] = {"windows": comparison.windows, "bases_scored": comparison.bases}
+    headline |= {f"nll_{row['model']}": row["nll"] for row in comparison.models_table().to_dict("records")}
+    headline |= {f"gain_{d.model}_over_{d.reference}": bracketed(d.gain, signed=True) for d in comparison.differences}
+    return headline | {"gates_fired": int((~gates["passed"].astype(bool)).sum()), "verdict": findings.verdict.headline}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Build the report of a run again, with the settings that the run was given. Returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m evaluation.report", description=main.__doc__)
+    parser.add_argument("run", type=Path, help="run folder, runs/NAME")
+    parser.add_argument("--out", type=Path, help="folder of the report; by default RUN/evaluate")
+    given = parser.parse_args(arguments)
+    out = given.out or given.run / "evaluate"
+    try:
+        _require_replaceable(out)
+        settings = _settings(given.run)
+        with publish(out) as folder:
+            build(given.run, folder, **settings)
+            if (out / MANIFEST).exists():
+                shutil.copy2(out / MANIFEST, folder / MANIFEST)
+    except InputError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    sys.stdout.write(f"{out / _REPORT}\n")
+    return 0
+
+
+def _require_replaceable(out: Path) -> None:
+    """Publishing replaces the whole folder: only an earlier report may go."""
+    if out.exists() and not (out / _REPORT).exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{out} holds other files than a report: name a new folder with --out")
+
+
+def _settings(run: Path) -> dict[str, Any]:
+    """Evaluation settings and seed from the latest manifest that has them."""
+    stage = "evaluate" if (run / "evaluate" / MANIFEST).exists() else "predict"
+    config = read_manifest(run / stage)["config"]
+    return {**config.get("evaluation", {}), "seed": config["seed"]}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,84 @@
+"""How every figure of the report looks: colours, fonts, sizes, and how a figure becomes a file.
+
+Colours are those of Okabe & Ito (2008, "Color Universal Design"), told apart by people with any of the common
+forms of colour blindness. A model has the same colour in every figure.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+COLOURS = {
+    "base": "#0072B2",
+    "adapted": "#D55E00",
+    "markov": "#009E73",
+    "uniform": "#7F7F7F",
+    "genome": "#333333",
+    "truth": "#CC79A7",
+}
+BASE_COLOURS = {"A": "#009E73", "C": "#0072B2", "G": "#E69F00", "T": "#D55E00"}
+#: Perceptually uniform and readable in grey.
+SEQUENTIAL_MAP = "cividis"
+#: Inches: two columns of a journal page (180 mm).
+PAGE_WIDTH = 7.08
+_PRINT_DPI = 300
+_SCREEN_DPI = 150
+
+_SETTINGS: dict[Any, Any] = {
+    "axes.edgecolor": "#333333",
+    "axes.labelsize": 8.5,
+    "axes.linewidth": 0.7,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 9,
+    "axes.titleweight": "bold",
+    "font.family": "sans-serif",
+    "font.size": 8.5,
+    "legend.fontsize": 8,
+    "legend.frameon": False,
+    "lines.linewidth": 1.2,
+    "savefig.facecolor": "white",
+    "xtick.labelsize": 8,
+    "xtick.major.width": 0.7,
+    "ytick.labelsize": 8,
+    "ytick.major.width": 0.7,
+}
+
+
+@contextmanager
+def applied() -> Iterator[None]:
+    """Draw and save figures inside this block: matplotlib reads its settings at both moments."""
+    with mpl.rc_context(_SETTINGS):
+        yield
+
+
+def new_figure(height: float, width: float = PAGE_WIDTH) -> Figure:
+    """Empty figure of the given size in inches, kept out of pyplot's global list."""
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def place_legend_above(axes: Axes, columns: int) -> None:
+    """Legend in one line above the axes, where it hides no data."""
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1.01), ncols=columns, borderaxespad=0, handlelength=1.6)
+
+
+def save_for_print(figure: Figure, path: Path) -> None:
+    """Write the figure as PNG with 300 dots per inch."""
+    figure.savefig(path, dpi=_PRINT_DPI)
+
+
+def as_data_uri(figure: Figure) -> str:
+    """The figure at screen resolution, as a `data:` address for an HTML page."""
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", dpi=_SCREEN_DPI)
+    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode("ascii")

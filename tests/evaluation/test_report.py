@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.image import imread
+
+from evaluation import report
+from evaluation.scores import UNIFORM_NLL
+from workflow.artifacts import InputError, write_json
+
+QUICK = {"bootstrap_samples": 300, "markov_max_order": 4}
+FIGURES = {"learning_curve", "heatmap", "entropy", "scores", "logo", "gc", "lengths", "kmers"}
+
+
+@pytest.fixture(scope="module")
+def built(improved_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("report")
+    report.build(improved_run, out, **QUICK)
+    return out
+
+
+def metrics(out: Path) -> dict[str, object]:
+    found = json.loads((out / "metrics.json").read_text())
+    assert isinstance(found, dict)
+    return found
+
+
+class Structure(HTMLParser):
+    """What a browser would do with the page: tags opened, addresses followed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.addresses: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.addresses += [value or "" for name, value in attrs if name in ("src", "href")]
+
+
+def test_planted_improvement_reaches_every_output(built: Path) -> None:
+    found = metrics(built)
+    gain = next(d for d in found["differences"] if d["reference"] == "base" and d["model"] == "adapted")  # type: ignore[attr-defined]
+    assert gain["gain_low"] < 0.05 < gain["gain_high"]
+    page = (built / "report.html").read_text()
+    assert page.index("The adapted model explains 0.0") < page.index("The run</h2>")
+    windows = pd.read_csv(built / "tables" / "windows.csv")
+    assert windows["rank"].tolist() == list(range(1, 25))
+    assert windows["gain"].is_monotonic_decreasing
+    np.testing.assert_allclose(windows["nll_base"] - windows["nll_adapted"], windows["gain"])
+    assert np.average(windows["gain"], weights=windows["bases"]) == pytest.approx(gain["gain"])
+
+
+def test_page_stands_alone(built: Path) -> None:
+    text = (built / "report.html").read_text()
+    assert len(text) < 10_000_000
+    structure = Structure()
+    structure.feed(text)
+    assert "script" not in structure.tags
+    assert "link" not in structure.tags
+    assert structure.tags.count("img") == len(FIGURES)
+    assert all(address.startswith("data:image/png;base64,") for address in structure.addresses)
+
+
+def test_figures_have_print_resolution(built: Path) -> None:
+    assert {path.stem for path in (built / "figures").iterdir()} == FIGURES
+    assert imread(built / "figures" / "heatmap.png").shape[1] == pytest.approx(7.08 * 300, abs=2)
+    header = (built / "figures" / "gc.png").read_bytes()[:200]
+    dots_per_metre = int.from_bytes(header[header.index(b"pHYs") + 4 :][:4], "big")
+    assert dots_per_metre == pytest.approx(300 / 0.0254, abs=1)
+
+
+def test_same_run_same_report(improved_run: Path, built: Path, tmp_path: Path) -> None:
+    report.build(improved_run, tmp_path, **QUICK)
+    for name in ("metrics.json", "tables/windows.csv", "tables/kmers.csv", "report.html"):
+        assert (tmp_path / name).read_bytes() == (built / name).read_bytes()
+
+
+def test_uniform_scores_ln_4_and_certain_scores_zero(
+    make_run: Callable[..., Path], predictors: dict[str, object], tmp_path: Path
+) -> None:
+    headline = report.build(make_run(adapted=predictors["certain"]), tmp_path, **QUICK)
+    # A 16-bit logarithm of 1/4 is off by 0.0004.
+    assert headline["nll_base"] == pytest.approx(UNIFORM_NLL, abs=5e-4)
+    assert headline["nll_adapted"] == pytest.approx(1e-4, abs=1e-5)
+    found = metrics(tmp_path)
+    assert [row["accuracy"] for row in found["models"]][:3] == pytest.approx([0.25, 0.25, 1])  # type: ignore[attr-defined]
+    assert any("no better than a uniform guess" in note for note in found["verdict"]["notes"])  # type: ignore[index]
+
+
+def test_base_alone_without_training_or_generation(make_run: Callable[..., Path], tmp_path: Path) -> None:
+    headline = report.build(make_run(trained=False, generated=False), tmp_path, **QUICK)
+    assert str(headline["verdict"]).startswith("The base model, without adaptation")
+    page = (tmp_path / "report.html").read_text()
+    assert "none (zero-shot)" in page
+    assert "Nothing was trained in this run." in page
+    assert "Generated sequences" not in page
+    assert {path.stem for path in (tmp_path / "figures").iterdir()} == {"heatmap", "entropy", "scores"}
+
+
+def test_from_scratch_without_base(
+    make_run: Callable[..., Path], predictors: dict[str, object], tmp_path: Path
+) -> None:
+    headline = report.build(make_run(base=None, adapted=predictors["noisy"], generated=False), tmp_path, **QUICK)
+    assert str(headline["verdict"]).startswith("The model, trained from scratch")
+    assert "nll_base" not in headline
+
+
+def test_hostile_names_are_escaped_and_fired_gates_come_first(make_run: Callable[..., Path], tmp_path: Path) -> None:
+    gates = (
+        {"name": "quiet", "passed": True, "saw": "1", "limit": "2", "why": "because."},
+        {"name": "loud", "passed": False, "saw": "<i>3</i>", "limit": "2", "why": "It matters."},
+    )
+    name = "<script>alert('$x$')</script>"
+    headline = report.build(
+        make_run(gates=gates, name=name), tmp_path, heatmap_window=f"{name}:20600-20800(+)", **QUICK
+    )
+    assert headline["gates_fired"] == 1
+    page = (tmp_path / "report.html").read_text()
+    assert "<b>loud</b> (predict): saw &lt;i&gt;3&lt;/i&gt;, limit 2. It matters." in page
+    assert pd.read_csv(tmp_path / "tables" / "gates.csv")["name"].tolist() == ["loud", "quiet"]
+    assert page.index("loud") < page.index("quiet")
+    structure = Structure()
+    structure.feed(page)
+    assert "script" not in structure.tags
+    assert "&lt;script&gt;alert(" in page
+    assert "(chosen by the user)" in page
+
+
+def test_experiment_is_correlated_and_drawn(
+    make_run: Callable[..., Path], predictors: dict[str, object], tmp_path: Path
+) -> None:
+    run = make_run(base=predictors["noisy"])
+    index = pd.read_parquet(run / "predict" / "base" / "scores.parquet")
+    index.assign(value=index["mean"] * 10).to_csv(tmp_path / "m.csv", index=False)
+    out = tmp_path / "out"
+    out.mkdir()
+    report.build(run, out, experiment=str(tmp_path / "m.csv"), **QUICK)
+    assert metrics(out)["experiment"]["pearson"]["base"]["estimate"] == pytest.approx(1, abs=1e-3)  # type: ignore[index]
+    assert (out / "figures" / "experiment.png").exists()
+    assert len(pd.read_csv(out / "tables" / "experiment.csv")) == 24
+
+
+@pytest.mark.parametrize(
+    ("missing", "message"),
+    [
+        ("predict/manifest.json", "predict holds no finished stage"),
+        ("prepare/manifest.json", "prepare holds no finished stage"),
+        ("predict/base/index.parquet", r"index\.parquet does not exist"),
+        ("predict/base/scores.parquet", r"scores\.parquet does not exist"),
+        ("preprocess/toy_byte-level_train.bin", r"holds 0 files \*_train\.bin"),
+        ("infer/generations.parquet", r"generations\.parquet does not exist"),
+    ],
+)
+def test_missing_artefacts_are_named(make_run: Callable[..., Path], tmp_path: Path, missing: str, message: str) -> None:
+    run = make_run()
+    (run / missing).unlink()
+    with pytest.raises(InputError, match=message):
+        report.build(run, tmp_path, **QUICK)
+
+
+def test_unknown_window_is_refused(make_run: Callable[..., Path], tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError, match="heatmap_window=nowhere is no scored window; they are named like toy:20000-20200"
+    ):
+        report.build(make_run(), tmp_path, heatmap_window="nowhere", **QUICK)
+
+
+def test_command_builds_again_and_keeps_the_manifest(make_run: Callable[..., Path]) -> None:
+    run = make_run()
+    manifest = json.loads((run / "predict" / "manifest.json").read_text())
+    (run / "evaluate").mkdir()
+    (run / "evaluate" / "report.html").touch()
+    write_json(run / "evaluate" / "manifest.json", manifest)
+    done = subprocess.run(
+        [sys.executable, "-m", "evaluation.report", str(run)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"PYTHONWARNINGS": "error::DeprecationWarning:evaluation"},
+    )
+    assert done.stdout.strip() == str(run / "evaluate" / "report.html")
+    assert done.stderr == ""
+    assert metrics(run / "evaluate")["intervals"]["bootstrap_samples"] == 500  # type: ignore[index]
+    assert json.loads((run / "evaluate" / "manifest.json").read_text()) == manifest
+
+
+def test_command_names_faults_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert report.main([str(tmp_path / "absent")]) == 2
+    message = capsys.readouterr().err
+    assert message.startswith("error: ")
+    assert message.count("\n") == 1
+    assert not (tmp_path / "absent").exists()
+
+
+def test_command_never_replaces_a_folder_with_other_files(
+    make_run: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = tmp_path / "thesis.tex"
+    kept.write_text("years of work")
+    assert report.main([str(make_run()), "--out", str(tmp_path)]) == 2
+    assert "holds other files than a report" in capsys.readouterr().err
+    assert kept.read_text() == "years of work"

@@ -1,0 +1,78 @@
+import numpy as np
+import pandas as pd
+from hypothesis import given
+from hypothesis import strategies as st
+
+from workflow.genome.regions import cut_blocks, merge_adjacent, purge_borders, total_bases
+
+
+@st.composite
+def contig_tables(draw: st.DrawFn) -> pd.DataFrame:
+    rows = []
+    for seqid in range(draw(st.integers(1, 2))):
+        position = draw(st.integers(0, 3))
+        for length, gap in draw(st.lists(st.tuples(st.integers(1, 60), st.integers(1, 20)), min_size=1, max_size=4)):
+            rows.append((f"s{seqid}", position, position + length))
+            position += length + gap
+    return pd.DataFrame(rows, columns=["seqid", "start", "end"])
+
+
+@st.composite
+def region_tables(draw: st.DrawFn) -> pd.DataFrame:
+    blocks = cut_blocks(draw(contig_tables()), draw(st.integers(1, 30)))
+    split = st.lists(st.sampled_from(["train", "val", "test"]), min_size=len(blocks), max_size=len(blocks))
+    return blocks.assign(split=draw(split), group=[f"block{i}" for i in range(len(blocks))])
+
+
+def painted(regions: pd.DataFrame) -> dict[tuple[str, int], str]:
+    """Split of every base."""
+    return {
+        (row.seqid, position): getattr(row, "split", "")
+        for row in regions.itertuples()
+        for position in range(row.start, row.end)
+    }
+
+
+@given(contig_tables(), st.integers(1, 30))
+def test_blocks_tile_the_contigs(contigs: pd.DataFrame, block_length: int) -> None:
+    blocks = cut_blocks(contigs, block_length)
+    assert total_bases(blocks) == total_bases(contigs)
+    assert painted(blocks) == painted(contigs)
+    length = blocks["end"] - blocks["start"]
+    assert length.min() > 0
+    assert length.max() <= 1.5 * block_length + 1
+
+
+@given(region_tables())
+def test_merging_changes_no_base_and_leaves_nothing_to_merge(regions: pd.DataFrame) -> None:
+    merged = merge_adjacent(regions)
+    assert painted(merged) == painted(regions)
+    assert ",".join(merged["group"]) == ",".join(regions["group"])
+    pd.testing.assert_frame_equal(merge_adjacent(merged), merged, check_dtype=False)
+
+
+@given(region_tables(), st.integers(0, 40))
+def test_purging_keeps_splits_apart_and_takes_only_what_lies_near_borders(regions: pd.DataFrame, purge: int) -> None:
+    left, purged = purge_borders(merge_adjacent(regions), purge)
+    before, after = painted(regions), painted(left)
+    assert len(before) - len(after) == purged
+    assert after.items() <= before.items()
+    for seqid in {key[0] for key in after}:
+        places = np.array(sorted(position for name, position in after if name == seqid))
+        split = np.array([after[seqid, position] for position in places])
+        change = np.flatnonzero(split[1:] != split[:-1])
+        assert np.all(places[change + 1] - places[change] - 1 >= purge)
+    for seqid, position in before.keys() - after.keys():
+        near = {before.get((seqid, other)) for other in range(position - purge - 20, position + purge + 21)} - {None}
+        assert len(near) > 1
+
+
+def test_half_is_purged_on_each_side_and_a_gap_counts() -> None:
+    regions = pd.DataFrame(
+        [("a", 0, 100, "train", "x"), ("a", 100, 200, "val", "y"), ("a", 206, 300, "test", "z")],
+        columns=["seqid", "start", "end", "split", "group"],
+    )
+    left, purged = purge_borders(regions, 11)
+    assert left[["start", "end"]].to_numpy().tolist() == [[0, 95], [106, 198], [209, 300]]
+    assert purged == 5 + 6 + 2 + 3
+    assert left["group"].tolist() == ["x", "y", "z"]

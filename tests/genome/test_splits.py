@@ -1,0 +1,145 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from Bio import SeqIO
+from Bio.Seq import Seq
+
+from workflow.errors import InputError
+from workflow.genome.kmers import sketch_contigs
+from workflow.genome.names import homolog_groups
+from workflow.genome.regions import total_bases
+from workflow.genome.splits import Split, split_genome
+
+DEMO = Path(__file__).parents[2] / "data" / "demo"
+FRACTIONS = {"train": 0.8, "val": 0.1, "test": 0.1}
+DEFAULTS = {
+    "method": "auto",
+    "fractions": FRACTIONS,
+    "block_length": None,
+    "purge": 1_000,
+    "max_shared": 0.02,
+    "min_length": 128,
+    "seed": 42,
+}
+
+
+def random_bases(n: int, seed: int) -> str:
+    return "".join(np.random.default_rng(seed).choice(list("ACGT"), n))
+
+
+def divided(genome_of, sequences: dict[str, str], sequence_names: str | None = None, **options) -> Split:
+    groups, _ = homolog_groups(sequences, sequence_names, None)
+    contigs = pd.DataFrame(
+        [(name, 0, len(bases)) for name, bases in sequences.items()], columns=["seqid", "start", "end"]
+    )
+    sketch = sketch_contigs(genome_of(sequences), contigs)
+    return split_genome(contigs, groups, sketch, **(DEFAULTS | options))
+
+
+@pytest.fixture(scope="module")
+def plastid() -> str:
+    return str(SeqIO.read(DEMO / "athaliana_plastid_NC_000932.1.fa", "fasta").seq)
+
+
+def kmers(bases: str, k: int = 31) -> set[str]:
+    return {bases[start : start + k] for start in range(len(bases) - k + 1)}
+
+
+@pytest.mark.parametrize(("seed", "block_length"), [(42, None), (1, None), (2, 3_000), (3, 12_000)])
+def test_no_part_of_the_plastid_is_on_two_sides(genome_of, plastid: str, seed: int, block_length: int | None) -> None:
+    split = divided(genome_of, {"plastid": plastid}, seed=seed, block_length=block_length)
+    bases = {
+        name: [plastid[row.start : row.end] for row in split.regions[split.regions["split"] == name].itertuples()]
+        for name in FRACTIONS
+    }
+    train = set().union(
+        *map(kmers, bases["train"]), *(kmers(str(Seq(text).reverse_complement())) for text in bases["train"])
+    )
+    for name in ("val", "test"):
+        held_out = set().union(*map(kmers, bases[name]))
+        assert len(held_out & train) <= 0.005 * len(held_out)
+        assert 0.05 < len(held_out) / len(plastid) < 0.2
+
+
+def test_both_copies_of_the_inverted_repeat_are_in_one_split(genome_of, plastid: str) -> None:
+    copy, other = (84_170, 110_434), (128_214, 154_478)
+    assert plastid[slice(*copy)] == str(Seq(plastid[slice(*other)]).reverse_complement())
+    for seed in range(5):
+        regions = divided(genome_of, {"plastid": plastid}, seed=seed).regions
+        mirrored = np.full(len(plastid), "", "<U5")
+        for row in regions.itertuples():
+            mirrored[row.start : row.end] = row.split
+        pairs = set(zip(mirrored[slice(*copy)], mirrored[slice(*other)][::-1], strict=True))
+        assert {pair for pair in pairs if "" not in pair and pair[0] != pair[1]} == set()
+
+
+def test_homologs_stay_together(genome_of) -> None:
+    sequences = {f"Chr{group}{copy}": random_bases(300, 10 * group) for group in range(1, 11) for copy in "ABC"}
+    sequences["Chr3_7D"] = random_bases(300, 5)
+    pattern = "Chr(?P<group>[0-9_]+)(?P<haplotype>[A-Z])"
+    split = divided(genome_of, sequences, pattern)
+    assert (split.method, split.groups, split.purged) == ("sequence", 9, 0)
+    assert split.regions.groupby("group")["split"].nunique().max() == 1
+    of_seqid = split.regions.set_index("seqid")["split"]
+    assert of_seqid["Chr3A"] == of_seqid["Chr7B"] == of_seqid["Chr3_7D"]
+    assert set(of_seqid) == set(FRACTIONS)
+
+
+def test_the_order_of_the_file_does_not_matter(genome_of) -> None:
+    sequences = {f"s{i}": random_bases(200 + 10 * i, i) for i in range(12)}
+    one = divided(genome_of, sequences).regions
+    other = divided(genome_of, dict(reversed(sequences.items()))).regions
+    assert one.set_index("seqid")["split"].to_dict() == other.set_index("seqid")["split"].to_dict()
+
+
+def test_auto_takes_blocks_when_sequences_cannot_meet_the_shares(genome_of) -> None:
+    sequences = {"big": random_bases(60_000, 1), "a": random_bases(500, 2), "b": random_bases(500, 3)}
+    split = divided(genome_of, sequences)
+    assert split.method == "block"
+    assert divided(genome_of, sequences, method="sequence").method == "sequence"
+    for name in ("val", "test"):
+        assert total_bases(split.regions[split.regions["split"] == name]) > 0.5 * 0.1 * 61_000
+
+
+def test_purged_bases_are_counted(genome_of) -> None:
+    split = divided(genome_of, {"a": random_bases(100_000, 1)})
+    borders = np.count_nonzero(split.regions["split"].to_numpy()[1:] != split.regions["split"].to_numpy()[:-1])
+    assert split.purged == 1_000 * borders
+    assert total_bases(split.regions) == 100_000 - split.purged
+
+
+def test_what_purging_leaves_too_short_is_purged_too(genome_of) -> None:
+    genome = genome_of({"a": random_bases(20_000, 1) + "N" + random_bases(699, 2)})
+    contigs = pd.DataFrame({"seqid": "a", "start": [0, 20_001], "end": [20_000, 20_700]})
+    sketch = sketch_contigs(genome, contigs)
+    ends = set()
+    for seed in range(12):
+        split = split_genome(
+            contigs, {"a": "a"}, sketch, **(DEFAULTS | {"method": "block", "min_length": 250, "seed": seed})
+        )
+        assert (split.regions["end"] - split.regions["start"]).min() >= 250
+        assert total_bases(split.regions) + split.purged == 20_699
+        ends.add(int(split.regions["end"].max()))
+    # In some the last contig keeps its 699 bases; in others a border leaves 199 of them, which go too.
+    assert max(ends) == 20_700
+    assert min(ends) < 20_001
+
+
+def test_too_few_sequences(genome_of) -> None:
+    sequences = {"a": random_bases(500, 1), "b": random_bases(500, 2)}
+    with pytest.raises(InputError, match=r"needs at least three .*, there are 2; use split\.method=block"):
+        divided(genome_of, sequences, method="sequence")
+
+
+def test_nothing_left_after_purging(genome_of) -> None:
+    with pytest.raises(InputError, match=r"purging 9000 bases .* leaves nothing of .*; lower split\.purge or raise"):
+        divided(genome_of, {"a": random_bases(10_000, 1)}, purge=9_000)
+
+
+def test_a_genome_of_copies_cannot_be_divided(genome_of) -> None:
+    with pytest.raises(
+        InputError, match=r"blocks form 1 groups .* lower split\.block_length, or raise split\.max_shared"
+    ):
+        divided(genome_of, {"a": random_bases(2_000, 1) * 10})

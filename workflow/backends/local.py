@@ -1,0 +1,136 @@
+"""The embedded engine as a backend."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from workflow.backends import training
+from workflow.backends.base import ModelFiles, Prompt
+from workflow.config import BackendConfig, Config
+from workflow.dataset.megatron import TokenFile
+from workflow.dataset.samples import TrainingSamples, validation_samples
+from workflow.errors import InputError
+from workflow.gates import GateLog
+from workflow.striped_hyena import PRESETS, StripedHyena2, load_checkpoint, save_checkpoint
+from workflow.striped_hyena.adapters import add_lora, load_adapter
+from workflow.striped_hyena.checkpoints import inspect_checkpoint
+from workflow.striped_hyena.generation import Generated, Sampling, generate
+from workflow.striped_hyena.scoring import SequenceScore, score_sequences
+
+WEIGHTS = "model.safetensors"
+
+
+class LocalBackend:
+    """`workflow.striped_hyena` on the CPU or one GPU.
+
+    Raises
+    ------
+    InputError
+        `backend.device=cuda` without a GPU.
+    """
+
+    def __init__(self, config: BackendConfig) -> None:
+        if config.device == "cuda" and not torch.cuda.is_available():
+            raise InputError("backend.device=cuda, but PyTorch sees no GPU: use backend.device=cpu")
+        on_gpu = torch.cuda.is_available() and config.device != "cpu"
+        self.device = torch.device("cuda" if on_gpu else "cpu")
+
+    def convert(self, config: Config, checkpoint: Path | None, out: Path) -> dict[str, Any]:
+        """Load strictly, or draw random weights for `train=scratch`, and save as safetensors."""
+        architecture = PRESETS.get(config.model.architecture)
+        if architecture is None:
+            raise InputError(
+                f"model.architecture={config.model.architecture} does not exist: use one of {', '.join(PRESETS)}"
+            )
+        if checkpoint is None:
+            torch.manual_seed(config.seed)
+            model = StripedHyena2(architecture)
+        else:
+            model = load_checkpoint(checkpoint, architecture)
+        save_checkpoint(model, out / WEIGHTS)
+        return inspect_checkpoint(model)
+
+    def train(self, config: Config, base: Path, tokens: Path, out: Path, gates: GateLog) -> dict[str, Any]:
+        """Adapters or all weights, by Lightning."""
+        train = config.train
+        model = load_checkpoint(base / WEIGHTS)
+        model.activation_checkpointing = train.activation_checkpointing
+        torch.manual_seed(config.seed)
+        trained: Any = model
+        if train.method == "lora":
+            # Frozen weights need no more precision than the arithmetic has.
+            model = model.to_bfloat16() if train.precision == "bf16" else model.float()
+            trained = add_lora(
+                model,
+                rank=train.lora.rank,
+                alpha=train.lora.alpha,
+                dropout=train.lora.dropout,
+                targets=train.lora.targets,
+            )
+        else:
+            training.make_filters_trainable(model.float())
+        samples = TrainingSamples(
+            _token_file(tokens, "train"),
+            context_length=train.context_length,
+            seed=config.seed,
+            reverse_complement=train.reverse_complement,
+        )
+        validation = validation_samples(
+            _token_file(tokens, "val"), context_length=train.context_length, count=train.validation_samples
+        )
+        return training.fit(
+            trained,
+            samples,
+            validation,
+            config=train,
+            seed=config.seed,
+            accelerator="gpu" if self.device.type == "cuda" else "cpu",
+            folder=out,
+            gates=gates,
+        )
+
+    def score(self, config: Config, model: ModelFiles, sequences: Iterable[np.ndarray]) -> Iterator[SequenceScore]:
+        """Per-base log-probabilities, in order."""
+        loaded = self._load(model, config.predict.precision)
+        return score_sequences(loaded, sequences, batch_tokens=config.predict.batch_tokens)
+
+    def generate(self, config: Config, model: ModelFiles, prompts: Sequence[Prompt]) -> Iterator[Generated]:
+        """Continuations in order; neighbours of equal length share a batch."""
+        infer = config.infer
+        loaded = self._load(model, config.predict.precision)
+        sampling = Sampling(temperature=infer.temperature, top_k=infer.top_k, top_p=infer.top_p)
+        for _, group in groupby(prompts, key=lambda prompt: len(prompt.text)):
+            alike = list(group)
+            for first in range(0, len(alike), infer.batch_size):
+                batch = alike[first : first + infer.batch_size]
+                yield from generate(
+                    loaded,
+                    [prompt.text for prompt in batch],
+                    infer.length,
+                    sampling=sampling,
+                    seeds=[prompt.seed for prompt in batch],
+                )
+
+    def _load(self, files: ModelFiles, precision: str) -> StripedHyena2:
+        best = files.trained / training.BEST if files.trained else None
+        if best is not None and (best / WEIGHTS).exists():
+            model = load_checkpoint(best / WEIGHTS).float()
+        else:
+            model = load_checkpoint(files.base / WEIGHTS).float()
+            if best is not None:
+                model = load_adapter(model, best)
+        if precision == "bf16":
+            model = model.to_bfloat16()
+        return model.to(self.device)
+
+
+def _token_file(folder: Path, split: str) -> TokenFile:
+    """The token file of a split, whatever the genome's name before it."""
+    (path,) = folder.glob(f"*_{split}.bin")
+    return TokenFile(path.with_suffix(""))

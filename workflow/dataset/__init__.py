@@ -1,0 +1,1 @@
+"""From a divided genome to the token files that models are trained on."""

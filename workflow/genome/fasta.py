@@ -1,0 +1,145 @@
+"""Importing a FASTA file: every record checked and rewritten with one line a sequence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import BinaryIO
+
+import pandas as pd
+
+from workflow.console import Progress
+from workflow.errors import InputError
+from workflow.genome.alphabet import IUPAC
+from workflow.genome.files import BLOCK_BYTES, read_blocks
+
+_LINE_ENDS = b"\r\n"
+_MENDS = {
+    ord("-"): "remove alignment gaps",
+    ord("*"): "this looks like protein",
+    ord("U"): "this looks like RNA; write T for U",
+    ord("u"): "this looks like RNA; write t for u",
+}
+
+
+def import_fasta(source: Path, target: Path, block_bytes: int = BLOCK_BYTES) -> pd.DataFrame:
+    """Check a FASTA file and write it with one line a sequence, beside its index `<target>.fai`.
+
+    The id is the first word of the header line; case is kept; line ends become `\\n`. The file is streamed:
+    memory is a few blocks, whatever the genome's size.
+
+    Parameters
+    ----------
+    source : Path
+        FASTA, plain or gzip.
+    target : Path
+        File to write.
+    block_bytes : int
+        Bytes read at a time.
+
+    Returns
+    -------
+    DataFrame
+        One row a sequence in the order of the file: seqid, length (bases).
+
+    Raises
+    ------
+    InputError
+        The file is empty, does not start with a header, or holds an empty or duplicate id, an empty record
+        or a letter that is not IUPAC DNA. The message names file and line.
+    """
+    with target.open("wb") as fasta, Progress(f"reading {source.name}", unit="bytes") as progress:
+        importer = _Importer(source, fasta)
+        for block in read_blocks(source, block_bytes):
+            importer.feed(block)
+            progress.advance(len(block))
+        importer.finish()
+    records = pd.DataFrame(importer.records, columns=["seqid", "length", "offset"])
+    with target.with_name(target.name + ".fai").open("w", encoding="ascii") as index:
+        for seqid, length, offset in importer.records:
+            index.write(f"{seqid}\t{length}\t{offset}\t{length}\t{length + 1}\n")
+    return records[["seqid", "length"]]
+
+
+class _Importer:
+    """Takes blocks of a FASTA file, writes the clean one. A header line is handled once it is complete."""
+
+    def __init__(self, source: Path, fasta: BinaryIO) -> None:
+        self.source, self.fasta = source, fasta
+        self.records: list[tuple[str, int, int]] = []  # id, bases, offset of the first base in the new file
+        self._first_line: dict[str, int] = {}
+        self._line = 1
+        self._written = 0
+        self._pending = b""
+        self._at_line_start = True
+
+    def feed(self, block: bytes) -> None:
+        data, self._pending = self._pending + block, b""
+        if not self.records and not data.startswith(b">"):
+            raise self._fault("does not start with a '>' header: not a FASTA file")
+        position = 0
+        while position < len(data):
+            if self._at_line_start and data[position] == ord(">"):
+                end = data.find(b"\n", position)
+                if end < 0:
+                    self._pending = data[position:]
+                    return
+                self._start_record(data[position + 1 : end])
+                position = end + 1
+            else:
+                header = data.find(b"\n>", position)
+                end = len(data) if header < 0 else header + 1
+                self._add_bases(data[position:end])
+                self._at_line_start = data[end - 1] == ord("\n")
+                position = end
+
+    def finish(self) -> None:
+        if self._pending:
+            self._start_record(self._pending[1:])
+        if not self.records:
+            raise InputError(f"{self.source}, line 1: the file is empty")
+        self._end_record()
+
+    def _start_record(self, header: bytes) -> None:
+        if self.records:
+            self._end_record()
+        seqid = self._read_id(header)
+        self._first_line[seqid] = self._line
+        self._written += self.fasta.write(f">{seqid}\n".encode("ascii"))
+        self.records.append((seqid, 0, self._written))
+        self._line += 1
+
+    def _read_id(self, header: bytes) -> str:
+        words = header.split(maxsplit=1)
+        if not words or header[:1].isspace():
+            raise self._fault("the header has no id right after '>'")
+        if not (words[0].isascii() and words[0].decode("ascii").isprintable()):
+            raise self._fault("the sequence id holds bytes that are not printable ASCII")
+        seqid = words[0].decode("ascii")
+        if seqid in self._first_line:
+            raise self._fault(f"id {seqid} was already used in line {self._first_line[seqid]}; ids must be unique")
+        return seqid
+
+    def _end_record(self) -> None:
+        seqid, length, _ = self.records[-1]
+        if length == 0:
+            raise InputError(f"{self.source}, line {self._first_line[seqid]}: sequence {seqid} is empty")
+        self._written += self.fasta.write(b"\n")
+
+    def _add_bases(self, text: bytes) -> None:
+        bases = text.translate(None, _LINE_ENDS)
+        foreign = bases.translate(None, IUPAC)
+        if foreign:
+            raise self._foreign_letter(text, foreign[0])
+        self._written += self.fasta.write(bases)
+        seqid, length, offset = self.records[-1]
+        self.records[-1] = (seqid, length + len(bases), offset)
+        self._line += text.count(b"\n")
+
+    def _foreign_letter(self, text: bytes, letter: int) -> InputError:
+        self._line += text[: text.index(letter)].count(b"\n")
+        shown = f"letter '{chr(letter)}'" if 32 <= letter < 127 else f"byte 0x{letter:02x}"
+        mend = _MENDS.get(letter, "allowed are ACGTN and RYSWKMBDHV in either case")
+        return self._fault(f"{shown} in sequence {self.records[-1][0]} is not IUPAC DNA; {mend}")
+
+    def _fault(self, what: str) -> InputError:
+        return InputError(f"{self.source}, line {self._line}: {what}")

@@ -1,0 +1,81 @@
+"""Random and streaming access to the sequences of an imported genome."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyfaidx
+
+from workflow.errors import InputError
+from workflow.genome.alphabet import reverse_complement
+
+CHUNK_BASES = 1 << 22
+
+
+class Genome:
+    """Sequences of a FASTA file with an index, as written by `import_fasta`. Use as a context manager.
+
+    Attributes
+    ----------
+    path : Path
+        The FASTA file.
+    lengths : dict
+        Bases of each sequence by seqid, in the order of the file.
+
+    Raises
+    ------
+    InputError
+        The file or its index does not exist.
+    """
+
+    def __init__(self, path: Path) -> None:
+        for needed in (path, path.with_name(path.name + ".fai")):
+            if not needed.exists():
+                raise InputError(f"{needed} does not exist: run stage=prepare first")
+        self.path = path
+        with warnings.catch_warnings():
+            # In a copied run folder the index may look older than its FASTA: it is still right.
+            warnings.filterwarnings("ignore", "Index file .* is older", RuntimeWarning)
+            self._index = pyfaidx.Faidx(str(path), as_raw=True, rebuild=False, build_index=False)
+        self.lengths: dict[str, int] = {seqid: record.rlen for seqid, record in self._index.index.items()}
+
+    def __enter__(self) -> Genome:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._index.close()
+
+    def fetch(self, seqid: str, start: int, end: int, strand: str = "+") -> np.ndarray:
+        """Bases [start, end) of a sequence as ASCII bytes, (end - start,) uint8, case kept.
+
+        Parameters
+        ----------
+        seqid : str
+        start, end : int
+            0-based half-open, on the forward strand.
+        strand : str
+            `-` gives the reverse complement of these bases.
+
+        Raises
+        ------
+        InputError
+            The sequence does not exist or the coordinates are outside of it.
+        """
+        length = self.lengths.get(seqid)
+        if length is None:
+            raise InputError(f"{self.path} has no sequence {seqid}")
+        if not 0 <= start <= end <= length:
+            raise InputError(f"{seqid}:{start}-{end} lies outside of the sequence's {length} bases")
+        text = self._index.fetch(seqid, start + 1, end) if end > start else ""
+        bases = np.frombuffer(text.encode("ascii"), np.uint8)
+        return reverse_complement(bases) if strand == "-" else bases
+
+    def chunks(
+        self, seqid: str, start: int, end: int, chunk_bases: int = CHUNK_BASES
+    ) -> Iterator[tuple[int, np.ndarray]]:
+        """Stream [start, end) of a sequence as (start of the chunk, bases), so that memory stays bounded."""
+        for chunk_start in range(start, end, chunk_bases):
+            yield chunk_start, self.fetch(seqid, chunk_start, min(chunk_start + chunk_bases, end))

@@ -1,0 +1,371 @@
+"""The order of the stages, what each depends on, and the decision to run, skip or go on with one.
+
+A stage's fingerprint covers its part of the configuration, the files it reads from outside the run, the
+fingerprints of the stages before it, and the version of its format. A published stage with the same
+fingerprint is skipped.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shlex
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from workflow import provenance
+from workflow.artifacts import MANIFEST, describe_file, fingerprint, publish, read_json, read_manifest, write_json
+from workflow.config import Config
+from workflow.console import say, summary_table
+from workflow.errors import InputError
+from workflow.gates import GateLog
+from workflow.genome.files import locate
+from workflow.stages import convert, evaluate, infer, predict, prepare, preprocess, train
+from workflow.stages.context import StageContext
+
+#: Written into a stage's folder while it works in place.
+_IN_PLACE = "in_place.json"
+_SHORTEST_CONTEXT = 128
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage.
+
+    Attributes
+    ----------
+    name : str
+    run : callable
+        Fills `context.out`; returns the counts of its summary.
+    sections : tuple of str
+        What it reads of the configuration, as dotted keys.
+    after : tuple of str
+        Stages whose artefacts it reads.
+    files : callable, optional
+        Files outside the run that it reads.
+    version : int
+        Counts up when its artefacts change their format.
+    in_place : bool
+        Whether it keeps its state in its folder and goes on from there, instead of building aside.
+    """
+
+    name: str
+    run: Callable[[StageContext], dict[str, object]]
+    sections: tuple[str, ...]
+    after: tuple[str, ...] = ()
+    files: Callable[[Config], list[Path]] | None = None
+    version: int = 1
+    in_place: bool = False
+
+
+def _genome_files(config: Config) -> list[Path]:
+    genome = config.genome
+    return [locate(path, genome.source) for path in (genome.fasta, genome.annotation) if path]
+
+
+def _checkpoint_files(config: Config) -> list[Path]:
+    path = convert.checkpoint(config)
+    return [path] if path else []
+
+
+def _experiment_files(config: Config) -> list[Path]:
+    path = config.evaluation.experiment
+    return [locate(path, "evaluation.experiment names it")] if path else []
+
+
+def _prompt_files(config: Config) -> list[Path]:
+    path = config.infer.prompt_file
+    return [locate(path, "infer.prompt_file names it")] if path else []
+
+
+PIPELINE = {
+    stage.name: stage
+    for stage in (
+        Stage("prepare", prepare.prepare, ("genome", "split", "windows", "seed"), files=_genome_files),
+        Stage("preprocess", preprocess.preprocess, ("genome.name",), after=("prepare",)),
+        Stage(
+            "convert",
+            convert.convert,
+            ("model.architecture", "backend.name", "train.method", "seed"),
+            files=_checkpoint_files,
+        ),
+        Stage("train", train.train, ("train", "backend.name", "seed"), ("preprocess", "convert"), in_place=True),
+        Stage("predict", predict.predict, ("predict", "backend.name"), ("prepare", "convert", "train")),
+        Stage(
+            "infer",
+            infer.infer,
+            ("infer", "predict.precision", "backend.name", "seed"),
+            ("prepare", "convert", "train"),
+            files=_prompt_files,
+        ),
+        Stage(
+            "evaluate",
+            evaluate.evaluate,
+            ("evaluation", "seed"),
+            ("prepare", "preprocess", "train", "predict", "infer"),
+            files=_experiment_files,
+        ),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Step:
+    """What will happen to one stage, and why.
+
+    Attributes
+    ----------
+    stage : Stage
+    reason : str
+    skip : bool
+    inputs : list of dict
+        Descriptions of the files read from outside the run.
+    identity : dict
+        What the fingerprint is of, so that a difference can be told.
+    """
+
+    stage: Stage
+    reason: str
+    skip: bool
+    inputs: list[dict[str, Any]]
+    identity: dict[str, Any]
+
+    @property
+    def fingerprint(self) -> str:
+        """What the stage's artefacts carry."""
+        return fingerprint(self.identity)
+
+
+class Run:
+    """The run folder that a configuration names.
+
+    Parameters
+    ----------
+    config : Config
+        Resolved and checked.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.folder = Path(config.runs_folder) / config.run_name
+        self._settings = asdict(config)
+
+    def plan(self) -> list[Step]:
+        """What each stage that is asked for would do.
+
+        Raises
+        ------
+        InputError
+            An input file is missing; or a stage that is not asked for has to be there, and is not, or was
+            made with other settings.
+        """
+        steps: dict[str, Step] = {}
+        for name in self._wanted_and_needed():
+            steps[name] = self._step(PIPELINE[name], steps)
+        for name, step in steps.items():
+            if name not in self.config.stages and not step.skip:
+                raise InputError(
+                    f"stage {name} has to run first in {self.folder} ({step.reason}): "
+                    f"use stage=[{','.join([name, *self.config.stages])}]"
+                )
+        return [step for name, step in steps.items() if name in self.config.stages]
+
+    def execute(self) -> None:
+        """Run or skip the stages that are asked for.
+
+        Raises
+        ------
+        InputError
+            As `plan`; or another process works on this run; or a stage's own.
+        """
+        steps = self.plan()
+        gates = {step.stage.name: self._preflight(step.stage) for step in steps}
+        with self._lock():
+            for step in steps:
+                if step.skip:
+                    say(f"{step.stage.name}: skipped, {step.reason}")
+                else:
+                    say(f"{step.stage.name}: {step.reason}")
+                    self._run(step, gates[step.stage.name])
+
+    def describe(self) -> str:
+        """What `dry_run=true` prints: each stage with the reason, what it reads and where it writes."""
+        lines = [f"run {self.folder}"]
+        for step in self.plan():
+            read = [item["path"] for item in step.inputs]
+            read += [str(self.folder / name) for name in self._after(step.stage)]
+            lines += [
+                f"{step.stage.name}: would {'be skipped' if step.skip else 'run'}, {step.reason}",
+                *(f"  reads  {path}" for path in read),
+                f"  writes {self.folder / step.stage.name}",
+            ]
+        return "\n".join(lines)
+
+    # ------------------------------------------------------------ planning
+
+    def _wanted_and_needed(self) -> list[str]:
+        """The stages asked for and those before them, in order; what `_after` leaves out is not needed."""
+        needed = set(self._applicable(self.config.stages))
+        for name in reversed(PIPELINE):
+            if name in needed:
+                needed |= set(self._after(PIPELINE[name]))
+        return [name for name in PIPELINE if name in needed]
+
+    def _applicable(self, names: Sequence[str]) -> list[str]:
+        return [name for name in names if name != "train" or self.config.train.method != "none"]
+
+    def _after(self, stage: Stage) -> list[str]:
+        """Stages that `stage` reads in this run: no training without one, generation only where there is one."""
+        after = self._applicable(stage.after)
+        return [
+            name
+            for name in after
+            if name != "infer" or name in self.config.stages or (self.folder / name / MANIFEST).exists()
+        ]
+
+    def _step(self, stage: Stage, before: dict[str, Step]) -> Step:
+        folder = self.folder / stage.name
+        manifest = read_manifest(folder) if (folder / MANIFEST).exists() else None
+        known = {item["path"]: item for item in manifest["inputs"]} if manifest else {}
+        files = stage.files(self.config) if stage.files else []
+        inputs = [describe_file(path, known.get(str(path))) for path in files]
+        identity = {
+            "version": stage.version,
+            "config": {key: _lookup(self._settings, key) for key in stage.sections},
+            "files": [item["sha256"] for item in inputs],
+            "stages": {name: before[name].fingerprint for name in self._after(stage)},
+        }
+        reason = self._reason_to_run(stage, manifest, identity, before)
+        return Step(stage, reason or "done with the same settings and inputs", reason is None, inputs, identity)
+
+    def _reason_to_run(
+        self, stage: Stage, manifest: dict[str, Any] | None, identity: dict[str, Any], before: dict[str, Step]
+    ) -> str | None:
+        if self.config.force and stage.name in self.config.stages:
+            return "force=true"
+        if manifest is None:
+            unfinished = stage.in_place and self._marker(stage) == fingerprint(identity)
+            return "goes on from its last state" if unfinished else "not done yet"
+        if any(not before[name].skip for name in self._after(stage)):
+            return "a stage before it runs"
+        if manifest["fingerprint"] != fingerprint(identity):
+            return _difference(manifest["identity"], identity)
+        return None
+
+    def _preflight(self, stage: Stage) -> GateLog:
+        """The gates that need nothing but the configuration, checked before anything runs."""
+        gates = GateLog(asdict(self.config.gates))
+        lengths = {"train": self.config.train.context_length, "predict": self.config.windows.length}
+        if stage.name in lengths:
+            gates.check(
+                "context_length",
+                lengths[stage.name] >= _SHORTEST_CONTEXT,
+                saw=f"{lengths[stage.name]} bases of context for {stage.name}",
+                limit=f"at least {_SHORTEST_CONTEXT}",
+                why="With less, the model cannot use its medium filters, and a score says nothing of its knowledge.",
+            )
+        return gates
+
+    # ------------------------------------------------------------ running
+
+    def _run(self, step: Step, gates: GateLog) -> None:
+        stage, target = step.stage, self.folder / step.stage.name
+        started, clock = provenance.now(), time.monotonic()
+        building = self._in_place(step) if stage.in_place else publish(target)
+        with building as out:
+            counts = stage.run(StageContext(self.config, out, self.folder, gates))
+            seconds = round(time.monotonic() - clock, 3)
+            manifest = {
+                "stage": stage.name,
+                "status": "done",
+                "run_name": self.config.run_name,
+                "fingerprint": step.fingerprint,
+                "identity": step.identity,
+                "config": provenance.mask_secrets(self._settings),
+                "inputs": step.inputs,
+                "outputs": _outputs(out),
+                "counts": counts,
+                "gates": gates.as_records(),
+                "commands": [shlex.join(provenance.command_line())],
+                "timings": {"started": started, "seconds": seconds},
+                **provenance.environment(),
+            }
+            write_json(out / MANIFEST, manifest)
+        say(summary_table(f"{stage.name}: done in {seconds:.1f} s", counts))
+
+    @contextmanager
+    def _in_place(self, step: Step) -> Iterator[Path]:
+        """The stage's own folder, with what an interrupted run of the same settings left in it.
+
+        Anything else that lies there is put aside, not deleted: it may be days of work of a GPU.
+        """
+        folder = self.folder / step.stage.name
+        goes_on = self._marker(step.stage) == step.fingerprint and not (folder / MANIFEST).exists()
+        if folder.exists() and not (goes_on and not self.config.force):
+            numbers = (number for number in range(1, sys.maxsize))
+            aside = next(p for n in numbers if not (p := folder.with_name(f"{folder.name}.superseded-{n}")).exists())
+            os.replace(folder, aside)
+            say(f"  the earlier {step.stage.name} is kept in {aside}")
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / _IN_PLACE, {"fingerprint": step.fingerprint})
+        yield folder
+
+    def _marker(self, stage: Stage) -> str | None:
+        """Fingerprint of the work that lies in the stage's folder."""
+        path = self.folder / stage.name / _IN_PLACE
+        return read_json(path)["fingerprint"] if path.exists() else None
+
+    @contextmanager
+    def _lock(self) -> Iterator[None]:
+        """Keep other processes out of the run folder. The kernel lets go when this process ends, however."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / ".lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise InputError(f"another process works on {self.folder}: wait for it, or give run_name=…") from None
+            yield
+
+
+def _lookup(settings: dict[str, Any], key: str) -> Any:
+    """Value of a dotted key."""
+    value: Any = settings
+    for part in key.split("."):
+        value = value[part]
+    return value
+
+
+def _flatten(value: Any, prefix: str = "") -> dict[str, Any]:
+    """Leaves of nested dicts by dotted key."""
+    if not isinstance(value, dict):
+        return {prefix: value}
+    leaves: dict[str, Any] = {}
+    for key, item in value.items():
+        leaves |= _flatten(item, f"{prefix}.{key}" if prefix else str(key))
+    return leaves
+
+
+def _difference(old: dict[str, Any], new: dict[str, Any]) -> str:
+    """What changed between two identities, in words."""
+    told = []
+    before, after = _flatten(old["config"]), _flatten(new["config"])
+    for key in sorted(before.keys() | after.keys()):
+        if before.get(key) != after.get(key):
+            told.append(f"{key} was {before.get(key)}, is {after.get(key)}")
+    if old["files"] != new["files"]:
+        told.append("an input file changed")
+    told += [f"{name} changed" for name, value in new["stages"].items() if old["stages"].get(name) != value]
+    told += [f"{name} is no longer part of the run" for name in old["stages"] if name not in new["stages"]]
+    if old["version"] != new["version"]:
+        told.append(f"the format is now version {new['version']}")
+    return "; ".join(told)
+
+
+def _outputs(folder: Path) -> list[dict[str, Any]]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return [{"path": str(path.relative_to(folder)), "bytes": path.stat().st_size} for path in files]

@@ -1,0 +1,82 @@
+"""Stage `predict`: per-base log-probabilities of the held-out windows, by the base and the adapted model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from workflow.artifacts import PerBaseWriter, read_table
+from workflow.backends import ModelFiles
+from workflow.console import track
+from workflow.errors import InputError
+from workflow.genome.sequences import Genome
+from workflow.stages.context import StageContext
+
+_MOST_MASS_OUTSIDE = 0.05
+
+
+def predict(context: StageContext) -> dict[str, object]:
+    """Score the windows of `predict.split` with every model of the run.
+
+    Writes for each model a folder with `logprobs.npy`, `bases.npy`, `index.parquet` (see
+    `workflow.artifacts.PerBaseWriter`) and `scores.parquet`: sequence_id, n (scored bases), sum and mean of
+    the observed bases' log-likelihood in nats, outside_acgt (mean probability of other tokens).
+
+    Returns
+    -------
+    dict
+        Windows, bases, and the mean NLL of each model.
+
+    Raises
+    ------
+    GateError
+        A model gives much of its probability to tokens that are not bases.
+    InputError
+        The split has no windows.
+    """
+    config = context.config
+    genome_folder = context.published("prepare")
+    windows = read_table(genome_folder / "windows.parquet")
+    windows = windows[windows["split"] == config.predict.split].reset_index(drop=True)
+    if windows.empty:
+        raise InputError(f"the split {config.predict.split} has no windows: make split.fractions larger")
+    genome = Genome(genome_folder / "genome.fa")
+    counts: dict[str, object] = {"windows": len(windows), "bases": int((windows["end"] - windows["start"]).sum())}
+    for name, files in context.models().items():
+        out = context.out / name
+        out.mkdir()
+        scores = _score(context, files, windows, genome, out, name)
+        scores.to_parquet(out / "scores.parquet", index=False)
+        nll = -float(scores["sum"].sum() / scores["n"].sum())
+        counts |= {f"{name}_nll_nats_per_base": nll, f"{name}_perplexity": float(np.exp(nll))}
+        _check_mass(context, scores, name)
+    return counts
+
+
+def _score(
+    context: StageContext, files: ModelFiles, windows: pd.DataFrame, genome: Genome, out: Path, name: str
+) -> pd.DataFrame:
+    writer = PerBaseWriter(out, windows)
+    places = list(windows[["seqid", "start", "end", "strand"]].itertuples(index=False, name=None))
+    results = context.backend().score(context.config, files, (genome.fetch(*place) for place in places))
+    rows = []
+    for row, score in enumerate(track(results, f"scoring with the {name} model", len(places), "windows")):
+        writer.write(row, score.logprobs, genome.fetch(*places[row]))
+        mean = score.total / score.n if score.n else np.nan
+        rows.append((score.n, score.total, mean, score.outside_acgt))
+    writer.close()
+    table = pd.DataFrame(rows, columns=["n", "sum", "mean", "outside_acgt"])
+    return pd.concat([windows[["sequence_id"]], table], axis=1)
+
+
+def _check_mass(context: StageContext, scores: pd.DataFrame, name: str) -> None:
+    outside = float(scores["outside_acgt"].mean())
+    context.gates.check(
+        "mass_outside_acgt",
+        outside <= _MOST_MASS_OUTSIDE,
+        saw=f"{outside:.2%} of the {name} model's probability on tokens other than A, C, G, T",
+        limit=f"at most {_MOST_MASS_OUTSIDE:.0%}",
+        why="Such a model does not read DNA: wrong weights, wrong precision or wrong tokens.",
+    )
