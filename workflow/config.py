@@ -128,6 +128,8 @@ class ModelConfig:
         Longest context that the model was trained on, in bases.
     source : str
         Where the checkpoint comes from; shown when it is missing.
+    needs_fp8 : bool
+        Whether the weights give near-random scores unless their projections are computed in FP8.
     """
 
     name: str = MISSING
@@ -135,6 +137,7 @@ class ModelConfig:
     checkpoint: str | None = None
     context_length: int = MISSING
     source: str = ""
+    needs_fp8: bool = False
 
 
 @dataclass
@@ -336,6 +339,7 @@ class EvaluationConfig:
 class GatesConfig:
     """What happens when a gate sees a meaningless number coming: `stop` or `warn`."""
 
+    checkpoint_precision: str = "stop"
     context_length: str = "stop"
     first_validation_loss: str = "stop"
     adapters_move: str = "stop"

@@ -25,6 +25,8 @@ class GateResult:
         Whether the value keeps the limit.
     saw, limit, why : str
         One phrase each, for people.
+    subject : str
+        What was looked at, where a gate looks at several things.
     """
 
     name: str
@@ -32,6 +34,12 @@ class GateResult:
     saw: str
     limit: str
     why: str
+    subject: str = ""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What a later look at the same thing has in common with this one."""
+        return self.name, self.subject
 
 
 @dataclass
@@ -47,16 +55,30 @@ class GateLog:
     actions: dict[str, str] = field(default_factory=dict)
     results: list[GateResult] = field(default_factory=list)
 
-    def check(self, name: str, passed: bool, saw: str, limit: str, why: str) -> None:
-        """Record a gate. Raises GateError when it fired and its action is `stop`."""
-        result = GateResult(name, bool(passed), saw, limit, why)
-        self.results.append(result)
+    def check(self, name: str, passed: bool, *, saw: str, limit: str, why: str, subject: str = "") -> None:
+        """Record a gate, in place of an earlier look at the same subject.
+
+        Raises
+        ------
+        GateError
+            It fired and its action is `stop`.
+        """
+        result = GateResult(name, bool(passed), saw, limit, why, subject)
+        told_before = any(earlier.key == result.key and not earlier.passed for earlier in self.results)
+        self.results = [earlier for earlier in self.results if earlier.key != result.key] + [result]
         if result.passed:
             return
         message = f"gate {name}: saw {saw}, limit {limit}. {why} Override with gates.{name}=warn."
         if self.actions.get(name, "stop") == "stop":
             raise GateError(message)
-        say(f"  WARNING {message}")
+        if not told_before:
+            say(f"  WARNING {message}")
+
+    def restore(self, records: list[dict[str, Any]]) -> None:
+        """Take up what an interrupted run of the same stage had recorded."""
+        restored = [GateResult(**record) for record in records]
+        keys = {result.key for result in restored}
+        self.results = [result for result in self.results if result.key not in keys] + restored
 
     def as_records(self) -> list[dict[str, Any]]:
         """The results for the manifest."""

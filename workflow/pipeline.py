@@ -10,11 +10,12 @@ from __future__ import annotations
 import fcntl
 import os
 import shlex
-import sys
+import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -167,12 +168,12 @@ class Run:
         steps: dict[str, Step] = {}
         for name in self._wanted_and_needed():
             steps[name] = self._step(PIPELINE[name], steps)
-        for name, step in steps.items():
-            if name not in self.config.stages and not step.skip:
-                raise InputError(
-                    f"stage {name} has to run first in {self.folder} ({step.reason}): "
-                    f"use stage=[{','.join([name, *self.config.stages])}]"
-                )
+        missing = [name for name, step in steps.items() if name not in self.config.stages and not step.skip]
+        if missing:
+            raise InputError(
+                f"stage {missing[0]} has to run first in {self.folder} ({steps[missing[0]].reason}): "
+                f"use stage=[{','.join(name for name in PIPELINE if name in (*missing, *self.config.stages))}]"
+            )
         return [step for name, step in steps.items() if name in self.config.stages]
 
     def execute(self) -> None:
@@ -260,6 +261,16 @@ class Run:
     def _preflight(self, stage: Stage) -> GateLog:
         """The gates that need nothing but the configuration, checked before anything runs."""
         gates = GateLog(asdict(self.config.gates))
+        if stage.name == "convert" and self.config.train.method != "scratch":
+            model, backend = self.config.model, self.config.backend.name
+            gates.check(
+                "checkpoint_precision",
+                not (model.needs_fp8 and backend == "local"),
+                saw=f"{model.name} on backend {backend}, which computes in float32 or bfloat16"
+                + (", while these weights need FP8" if model.needs_fp8 else ""),
+                limit="weights that keep their quality without FP8",
+                why="Without FP8 an FP8-only checkpoint scores near random. Use evo2_7b, or weights tuned for bfloat16.",
+            )
         lengths = {"train": self.config.train.context_length, "predict": self.config.windows.length}
         if stage.name in lengths:
             gates.check(
@@ -306,9 +317,10 @@ class Run:
         """
         folder = self.folder / step.stage.name
         goes_on = self._marker(step.stage) == step.fingerprint and not (folder / MANIFEST).exists()
-        if folder.exists() and not (goes_on and not self.config.force):
-            numbers = (number for number in range(1, sys.maxsize))
-            aside = next(p for n in numbers if not (p := folder.with_name(f"{folder.name}.superseded-{n}")).exists())
+        if folder.exists() and self._marker(step.stage) is None:
+            shutil.rmtree(folder)  # killed before any work began
+        elif folder.exists() and (self.config.force or not goes_on):
+            aside = next(p for n in count(1) if not (p := folder.with_name(f"{folder.name}.superseded-{n}")).exists())
             os.replace(folder, aside)
             say(f"  the earlier {step.stage.name} is kept in {aside}")
         folder.mkdir(parents=True, exist_ok=True)

@@ -32,7 +32,9 @@ class Vortex:
     @property
     def weights(self) -> dict[str, torch.Tensor]:
         prefix = f"{self.tag}/weights/"
-        return {key.removeprefix(prefix): torch.from_numpy(a) for key, a in self.arrays.items() if key.startswith(prefix)}
+        return {
+            key.removeprefix(prefix): torch.from_numpy(a) for key, a in self.arrays.items() if key.startswith(prefix)
+        }
 
     @property
     def lengths(self) -> list[str]:

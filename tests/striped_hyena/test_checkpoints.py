@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tests.striped_hyena.conftest import SMALL, Vortex
-from workflow.backends.training import make_filters_trainable
+from workflow.backends.adaptation import make_filters_trainable
 from workflow.errors import InputError
 from workflow.striped_hyena import StripedHyena2, load_checkpoint, save_checkpoint
 from workflow.striped_hyena.checkpoints import inspect_checkpoint
@@ -75,7 +75,7 @@ def test_unreadable_files_are_named(vortex: Vortex, tmp_path: Path) -> None:
             load_checkpoint(tmp_path / name, vortex.config)
     with pytest.raises(InputError, match="another architecture"):
         load_checkpoint(good, replace(vortex.config, heads=1))
-    with pytest.raises(InputError, match="name it with model.architecture"):
+    with pytest.raises(InputError, match=r"name it with model\.architecture"):
         load_checkpoint(published(vortex, tmp_path / "evo2.pt"))
 
 

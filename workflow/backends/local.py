@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from workflow.backends import training
+from workflow.backends.adaptation import make_filters_trainable
 from workflow.backends.base import ModelFiles, Prompt
 from workflow.config import BackendConfig, Config
 from workflow.dataset.megatron import TokenFile
@@ -74,7 +75,7 @@ class LocalBackend:
                 targets=train.lora.targets,
             )
         else:
-            training.make_filters_trainable(model.float())
+            make_filters_trainable(model.float())
         samples = TrainingSamples(
             _token_file(tokens, "train"),
             context_length=train.context_length,

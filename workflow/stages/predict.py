@@ -78,5 +78,6 @@ def _check_mass(context: StageContext, scores: pd.DataFrame, name: str) -> None:
         outside <= _MOST_MASS_OUTSIDE,
         saw=f"{outside:.2%} of the {name} model's probability on tokens other than A, C, G, T",
         limit=f"at most {_MOST_MASS_OUTSIDE:.0%}",
+        subject=name,
         why="Such a model does not read DNA: wrong weights, wrong precision or wrong tokens.",
     )

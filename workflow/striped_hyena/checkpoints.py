@@ -22,6 +22,7 @@ from workflow.errors import InputError
 from workflow.striped_hyena.config import ModelConfig
 from workflow.striped_hyena.model import StripedHyena2
 
+#: Key of the header under which the configuration stands. One key: safetensors writes several in any order.
 FORMAT = "striped_hyena_2"
 #: In published files, and not needed: FP8 scales, and the positions of the long filter.
 _IGNORED = re.compile(r".*\._extra_state|blocks\.\d+\.mixer\.mixer\.filter\.t")
@@ -64,7 +65,7 @@ def save_checkpoint(model: StripedHyena2, path: Path) -> None:
     """Write weights and configuration as safetensors, atomically."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in _weights(model).items()}
     temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
-    save_file(tensors, temporary, metadata={"format": FORMAT, "config": model.config.to_json()})
+    save_file(tensors, temporary, metadata={FORMAT: model.config.to_json()})
     os.replace(temporary, path)
 
 
@@ -106,11 +107,9 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], ModelConfig]:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            if metadata.get("format") != FORMAT:
-                raise InputError(
-                    f"checkpoint {path} was not written by this project (no format={FORMAT} in its header)"
-                )
-            return {name: file.get_tensor(name) for name in file.keys()}, ModelConfig.from_json(metadata["config"])  # noqa: SIM118
+            if FORMAT not in metadata:
+                raise InputError(f"checkpoint {path} was not written by this project (no {FORMAT} in its header)")
+            return {name: file.get_tensor(name) for name in file.keys()}, ModelConfig.from_json(metadata[FORMAT])  # noqa: SIM118
     except SafetensorError as error:
         raise InputError(f"checkpoint {path} is damaged: {error}") from None
 
