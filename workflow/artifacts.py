@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
 from collections.abc import Iterator
@@ -75,7 +76,11 @@ def publish(target: Path) -> Iterator[Path]:
             # `target`, which reads as "this stage has not run".
             superseded = target.parent / f".{target.name}{_TEMPORARY_MARK}{os.getpid()}-old"
             os.replace(target, superseded)
-            os.replace(building, target)
+            try:
+                os.replace(building, target)
+            except BaseException:
+                os.replace(superseded, target)
+                raise
             shutil.rmtree(superseded)
         else:
             os.replace(building, target)
@@ -92,8 +97,21 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON atomically, indented, keys in the order given. Raises TypeError on what JSON cannot hold."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, default=_to_plain) + "\n")
+    """Write JSON atomically, indented, keys in the order given; NaN and infinities become null.
+
+    Raises TypeError on what JSON cannot hold.
+    """
+    text = json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False, default=_to_plain)
+    write_text(path, text + "\n")
+
+
+def _finite(value: Any) -> Any:
+    """A copy in which numbers that JSON does not know are None."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _to_plain(value: Any) -> Any:
@@ -272,7 +290,10 @@ class PerBaseScores:
         path = self.folder / name
         if not path.exists():
             raise InputError(f"{path} does not exist")
-        array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+        try:
+            array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (ValueError, EOFError) as error:
+            raise InputError(f"{path} is damaged: {error}") from None
         return array
 
     def __len__(self) -> int:

@@ -23,7 +23,19 @@ def _require(condition: bool, message: str) -> None:
         raise InputError(message)
 
 
-def _require_choice(key: str, value: str, choices: tuple[str, ...]) -> None:
+def _require_positive(section: str, settings: object, *keys: str) -> None:
+    for key in keys:
+        value = getattr(settings, key)
+        _require(value > 0, f"{section}.{key}={value} must be positive")
+
+
+def _require_share(section: str, settings: object, *keys: str) -> None:
+    for key in keys:
+        value = getattr(settings, key)
+        _require(0 <= value <= 1, f"{section}.{key}={value} must lie between 0 and 1")
+
+
+def _require_choice(key: str, value: object, choices: tuple[str, ...]) -> None:
     _require(value in choices, f"{key}={value} is not a choice: use one of {', '.join(choices)}")
 
 
@@ -103,13 +115,16 @@ class WindowsConfig:
         Bases; consecutive windows do not overlap.
     min_length : int
         Shorter stretches between N runs, and shorter remainders at their ends, are left out and counted.
+        Never more than `length`.
     """
 
     length: int = 1024
     min_length: int = 128
 
     def __post_init__(self) -> None:
-        _require(0 < self.min_length <= self.length, "windows.min_length must lie between 1 and windows.length")
+        _require(self.length > 0, f"windows.length={self.length} must be positive")
+        _require(self.min_length > 0, f"windows.min_length={self.min_length} must be positive")
+        self.min_length = min(self.min_length, self.length)
 
 
 @dataclass
@@ -171,7 +186,8 @@ class LoraConfig:
     )
 
     def __post_init__(self) -> None:
-        _require(self.rank > 0, f"train.lora.rank={self.rank} must be positive")
+        _require_positive("train.lora", self, "rank", "alpha")
+        _require_share("train.lora", self, "dropout")
         _require(bool(self.targets), "train.lora.targets is empty: no layer would be adapted")
 
 
@@ -230,10 +246,13 @@ class TrainConfig:
     def __post_init__(self) -> None:
         _require_choice("train.method", self.method, ("lora", "full", "scratch", "none"))
         _require_choice("train.precision", self.precision, ("fp32", "bf16"))
-        for key in ("context_length", "steps", "batch_size", "accumulate", "validate_every"):
-            _require(getattr(self, key) > 0, f"train.{key}={getattr(self, key)} must be positive")
-        _require(0 <= self.reverse_complement <= 1, "train.reverse_complement is a probability: give 0 to 1")
-        _require(0 <= self.repeat_weight <= 1, "train.repeat_weight must lie between 0 and 1")
+        counts = ("context_length", "steps", "batch_size", "accumulate", "validate_every", "validation_samples")
+        _require_positive("train", self, *counts, "clip")
+        _require_share("train", self, "reverse_complement", "repeat_weight", "min_learning_rate_share")
+        _require(self.warmup_steps >= 0, f"train.warmup_steps={self.warmup_steps} must not be negative")
+        _require(self.learning_rate >= 0, f"train.learning_rate={self.learning_rate} must not be negative")
+        if self.early_stopping is not None:
+            _require_positive("train", self, "early_stopping")
 
 
 @dataclass
@@ -257,6 +276,7 @@ class PredictConfig:
     def __post_init__(self) -> None:
         _require_choice("predict.split", self.split, SPLITS)
         _require_choice("predict.precision", self.precision, ("fp32", "bf16"))
+        _require_positive("predict", self, "batch_tokens")
 
 
 @dataclass
@@ -295,8 +315,7 @@ class InferConfig:
     def __post_init__(self) -> None:
         _require(self.temperature > 0, "infer.temperature must be positive (top_k=1 is greedy)")
         _require(self.top_k >= 0 and 0 < self.top_p <= 1, "infer.top_k must be ≥ 0 and infer.top_p in (0, 1]")
-        for key in ("samples", "length", "prompt_length", "n_prompts", "batch_size"):
-            _require(getattr(self, key) > 0, f"infer.{key}={getattr(self, key)} must be positive")
+        _require_positive("infer", self, "samples", "length", "prompt_length", "n_prompts", "batch_size")
 
 
 @dataclass
@@ -331,6 +350,7 @@ class EvaluationConfig:
     heatmap_bases: int = 120
 
     def __post_init__(self) -> None:
+        _require_positive("evaluation", self, "bootstrap_samples", "heatmap_bases")
         _require(0 < self.confidence < 1, "evaluation.confidence must lie between 0 and 1")
         _require(0 <= self.markov_max_order <= 12, "evaluation.markov_max_order must lie between 0 and 12")
 
@@ -385,16 +405,16 @@ class Config:
     debug: bool = False
 
     def __post_init__(self) -> None:
-        for stage in self.stages:
-            _require_choice("stage", stage, STAGES)
+        asked = self.stage if isinstance(self.stage, list) else [self.stage]
+        _require(bool(asked), f"stage=[] is empty: use one of {', '.join(STAGES)}, or all")
+        for stage in asked:
+            _require_choice("stage", stage, (*STAGES, "all"))
 
     @property
     def stages(self) -> tuple[str, ...]:
         """The stages asked for, in the order in which they run."""
-        asked = [self.stage] if isinstance(self.stage, str) else list(self.stage)
-        if asked == ["all"]:
-            return STAGES
-        return tuple(sorted(dict.fromkeys(map(str, asked)), key=lambda s: STAGES.index(s) if s in STAGES else -1))
+        asked = self.stage if isinstance(self.stage, list) else [self.stage]
+        return STAGES if "all" in asked else tuple(stage for stage in STAGES if stage in asked)
 
 
 def register_schema() -> None:

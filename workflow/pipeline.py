@@ -26,12 +26,14 @@ from workflow.console import say, summary_table
 from workflow.errors import InputError
 from workflow.gates import GateLog
 from workflow.genome.files import locate
+from workflow.preflight import preflight
 from workflow.stages import convert, evaluate, infer, predict, prepare, preprocess, train
 from workflow.stages.context import StageContext
 
 #: Written into a stage's folder while it works in place.
 _IN_PLACE = "in_place.json"
-_SHORTEST_CONTEXT = 128
+_UNCHANGED = "done with the same settings and inputs"
+_ABSENT = "absent"
 
 
 @dataclass(frozen=True)
@@ -174,7 +176,20 @@ class Run:
                 f"stage {missing[0]} has to run first in {self.folder} ({steps[missing[0]].reason}): "
                 f"use stage=[{','.join(name for name in PIPELINE if name in (*missing, *self.config.stages))}]"
             )
-        return [step for name, step in steps.items() if name in self.config.stages]
+        planned = [step for name, step in steps.items() if name in self.config.stages]
+        if not planned:
+            raise InputError(f"train=none leaves nothing to do for stage={self.config.stage}")
+        return planned
+
+    def preflight(self) -> dict[str, GateLog]:
+        """The gate log of each stage that is asked for, with what can be told before anything runs.
+
+        Raises
+        ------
+        GateError
+            One fired and its action is `stop`.
+        """
+        return {name: preflight(self.config, name) for name in self.config.stages}
 
     def execute(self) -> None:
         """Run or skip the stages that are asked for.
@@ -185,7 +200,7 @@ class Run:
             As `plan`; or another process works on this run; or a stage's own.
         """
         steps = self.plan()
-        gates = {step.stage.name: self._preflight(step.stage) for step in steps}
+        gates = self.preflight()
         with self._lock():
             for step in steps:
                 if step.skip:
@@ -242,7 +257,7 @@ class Run:
             "stages": {name: before[name].fingerprint for name in self._after(stage)},
         }
         reason = self._reason_to_run(stage, manifest, identity, before)
-        return Step(stage, reason or "done with the same settings and inputs", reason is None, inputs, identity)
+        return Step(stage, _UNCHANGED if reason is None else reason, reason is None, inputs, identity)
 
     def _reason_to_run(
         self, stage: Stage, manifest: dict[str, Any] | None, identity: dict[str, Any], before: dict[str, Step]
@@ -255,32 +270,8 @@ class Run:
         if any(not before[name].skip for name in self._after(stage)):
             return "a stage before it runs"
         if manifest["fingerprint"] != fingerprint(identity):
-            return _difference(manifest["identity"], identity)
+            return _difference(manifest["identity"], provenance.mask_secrets(identity))
         return None
-
-    def _preflight(self, stage: Stage) -> GateLog:
-        """The gates that need nothing but the configuration, checked before anything runs."""
-        gates = GateLog(asdict(self.config.gates))
-        if stage.name == "convert" and self.config.train.method != "scratch":
-            model, backend = self.config.model, self.config.backend.name
-            gates.check(
-                "checkpoint_precision",
-                not (model.needs_fp8 and backend == "local"),
-                saw=f"{model.name} on backend {backend}, which computes in float32 or bfloat16"
-                + (", while these weights need FP8" if model.needs_fp8 else ""),
-                limit="weights that keep their quality without FP8",
-                why="Without FP8 an FP8-only checkpoint scores near random. Use evo2_7b, or weights tuned for bfloat16.",
-            )
-        lengths = {"train": self.config.train.context_length, "predict": self.config.windows.length}
-        if stage.name in lengths:
-            gates.check(
-                "context_length",
-                lengths[stage.name] >= _SHORTEST_CONTEXT,
-                saw=f"{lengths[stage.name]} bases of context for {stage.name}",
-                limit=f"at least {_SHORTEST_CONTEXT}",
-                why="With less, the model cannot use its medium filters, and a score says nothing of its knowledge.",
-            )
-        return gates
 
     # ------------------------------------------------------------ running
 
@@ -296,9 +287,9 @@ class Run:
                 "status": "done",
                 "run_name": self.config.run_name,
                 "fingerprint": step.fingerprint,
-                "identity": step.identity,
+                "identity": provenance.mask_secrets(step.identity),
                 "config": provenance.mask_secrets(self._settings),
-                "inputs": step.inputs,
+                "inputs": provenance.mask_secrets(step.inputs),
                 "outputs": _outputs(out),
                 "counts": counts,
                 "gates": gates.as_records(),
@@ -367,15 +358,16 @@ def _difference(old: dict[str, Any], new: dict[str, Any]) -> str:
     told = []
     before, after = _flatten(old["config"]), _flatten(new["config"])
     for key in sorted(before.keys() | after.keys()):
-        if before.get(key) != after.get(key):
-            told.append(f"{key} was {before.get(key)}, is {after.get(key)}")
+        old_value, new_value = before.get(key, _ABSENT), after.get(key, _ABSENT)
+        if old_value != new_value:
+            told.append(f"{key} was {old_value}, is {new_value}")
     if old["files"] != new["files"]:
         told.append("an input file changed")
     told += [f"{name} changed" for name, value in new["stages"].items() if old["stages"].get(name) != value]
     told += [f"{name} is no longer part of the run" for name in old["stages"] if name not in new["stages"]]
     if old["version"] != new["version"]:
         told.append(f"the format is now version {new['version']}")
-    return "; ".join(told)
+    return "; ".join(told) or "a masked setting changed"
 
 
 def _outputs(folder: Path) -> list[dict[str, Any]]:

@@ -13,8 +13,8 @@ from typing import Any
 from workflow import __version__
 
 _PACKAGES = ("torch", "numpy", "pandas", "pyarrow", "lightning", "peft", "safetensors", "hydra-core")
-_SECRET_KEY = re.compile(r"password|passwd|secret|token$|api_?key|credential", re.IGNORECASE)
-_SECRET_IN_URL = re.compile(r"(?<=://)[^/@\s]+(?=@)")
+_SECRET_KEY = re.compile(r"passw|pwd|secret|token$|api[_-]?key|access[_-]?key|credential", re.IGNORECASE)
+_SECRET_IN_URL = re.compile(r"(?<=://)[^/\s]+(?=@)")
 _MASK = "***"
 
 
@@ -44,12 +44,14 @@ def command_line() -> list[str]:
 
 def mask_secrets(value: Any, key: str = "") -> Any:
     """A copy of a configuration with passwords, keys and credentials in URLs replaced by asterisks."""
+    if value not in (None, "") and _SECRET_KEY.search(key):
+        return _MASK
     if isinstance(value, dict):
         return {name: mask_secrets(item, str(name)) for name, item in value.items()}
     if isinstance(value, list):
         return [mask_secrets(item, key) for item in value]
     if isinstance(value, str):
-        return _MASK if value and _SECRET_KEY.search(key) else _SECRET_IN_URL.sub(_MASK, value)
+        return _SECRET_IN_URL.sub(_MASK, value)
     return value
 
 

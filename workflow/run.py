@@ -26,6 +26,7 @@ def main(settings: DictConfig) -> None:
         run = Run(config)
         if config.dry_run:
             say(run.describe())
+            run.preflight()
             return
         run.execute()
         report = run.folder / "evaluate" / "report.html"

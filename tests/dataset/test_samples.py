@@ -39,7 +39,7 @@ def test_samples_lie_inside_their_documents_and_the_cover_is_counted(
     samples = samples_of(tokens, context_length=context)
     seen = [np.zeros(length, bool) for length in lengths]
     for sample in itertools.islice(samples.from_position(0), count):
-        assert 0 <= sample.start
+        assert sample.start >= 0
         assert sample.start + sample.length <= lengths[sample.document]
         assert sample.length == min(context, lengths[sample.document])
         seen[sample.document][sample.start : sample.start + sample.length] = True

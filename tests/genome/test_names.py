@@ -30,7 +30,7 @@ def test_sugarcane_names(name: str) -> None:
 
 
 def test_a_config_begins_with_its_command() -> None:
-    for path in CONFIGS.glob("*.yaml"):
+    for path in set(CONFIGS.glob("*.yaml")) - {CONFIGS / "custom.yaml"}:
         command, name = path.read_text().splitlines()[:2]
         assert command.startswith("# python -m workflow.run ") and f"genome={path.stem}" in command.split()
         assert name == f"name: {path.stem}"

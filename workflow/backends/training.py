@@ -200,7 +200,7 @@ def fit(
     elif _kept(state)["finished"]:
         gates.restore(_kept(state)["gates"])
     else:
-        trainer.fit(adaptation, datamodule=batches, ckpt_path=str(state), weights_only=True)
+        trainer.fit(adaptation, datamodule=batches, ckpt_path=str(state))
     cast(TensorBoardLogger, trainer.logger).finalize("success")
     metrics = read_tensorboard(folder / TENSORBOARD)
     metrics.to_parquet(folder / "metrics.parquet", index=False)

@@ -88,9 +88,13 @@ class ModelConfig:
             + kinds[ATTENTION] * (4 * width * width + width)
         )
 
+    def to_dict(self) -> dict[str, Any]:
+        """Every field; peft looks for this name."""
+        return asdict(self)
+
     def to_json(self) -> str:
         """JSON with every field."""
-        return json.dumps(asdict(self))
+        return json.dumps(self.to_dict())
 
     @classmethod
     def from_json(cls, text: str) -> ModelConfig:
