@@ -364,6 +364,8 @@ class GatesConfig:
     first_validation_loss: str = "stop"
     adapters_move: str = "stop"
     mass_outside_acgt: str = "stop"
+    train_test_similarity: str = "stop"
+    split_fractions: str = "warn"
 
     def __post_init__(self) -> None:
         for key, action in vars(self).items():
