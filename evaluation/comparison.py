@@ -134,7 +134,7 @@ class Verdict:
     notes: list[str]
 
 
-def judge(comparison: Comparison, genome: str, split: str, order: int, confidence: float, trained: bool) -> Verdict:
+def judge(comparison: Comparison, genome: str, split: str, order: int, confidence: float) -> Verdict:
     """Put the comparison in words, claiming nothing that an interval does not support.
 
     Parameters
@@ -147,8 +147,6 @@ def judge(comparison: Comparison, genome: str, split: str, order: int, confidenc
         Order of the Markov baseline.
     confidence : float
         Coverage of the intervals.
-    trained : bool
-        Whether the run has a trained model, scored or not.
     """
     held_out = "held-out " if split == "test" else ""
     where = (
@@ -168,10 +166,7 @@ def judge(comparison: Comparison, genome: str, split: str, order: int, confidenc
     else:
         outcome = {1: "better", -1: "worse", 0: "none"}[main.gain.sign]
         headline = f"{_claim(main.gain, where)}; {_against(comparison, 'adapted', baseline)}."
-    notes = _notes(comparison, split, confidence)
-    if trained and "adapted" not in comparison.nll:
-        notes.append("A model has been trained in this run, but it was not scored: run stage=predict.")
-    return Verdict(outcome, headline, notes)
+    return Verdict(outcome, headline, _notes(comparison, split, confidence))
 
 
 def _claim(gain: Interval, where: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+import evaluation
 from evaluation.bootstrap import Interval, correlation
 from evaluation.scores import WindowScores
 from workflow.artifacts import InputError
@@ -40,14 +41,15 @@ class Experiment:
 
 
 def compare(
-    path: Path, id_column: str, value_column: str, scores: WindowScores, samples: int, confidence: float, seed: int
+    path: str, id_column: str, value_column: str, scores: WindowScores, samples: int, confidence: float, seed: int
 ) -> Experiment:
     """Join a table of measurements to the scored windows and correlate.
 
     Parameters
     ----------
-    path : Path
-        CSV (`.csv`), Parquet (`.parquet`), or tab-separated (any other name). Several rows may share an id.
+    path : str
+        CSV (`.csv`), Parquet (`.parquet`), or tab-separated (any other name); absolute, or relative to the working
+        directory or to the project's root. Several rows may share an id.
     id_column, value_column : str
         The sequence_id of a window, and the measured value.
 
@@ -56,7 +58,7 @@ def compare(
     InputError
         File or column missing, a value that is no number, or fewer than three rows left.
     """
-    measured = _read(path, id_column, value_column)
+    measured = _read(_locate(path), id_column, value_column)
     present = measured["measured"].notna()
     known = measured["sequence_id"].isin(scores.table["sequence_id"])
     if not known.any():
@@ -82,10 +84,16 @@ def compare(
     return Experiment(table, pearson, spearman, value_column, int((~known).sum()), int((known & ~present).sum()))
 
 
+def _locate(path: str) -> Path:
+    """The file as it is given, else relative to the project's root."""
+    for candidate in (Path(path), Path(evaluation.__file__).resolve().parent.parent / path):
+        if candidate.is_file():
+            return candidate
+    raise InputError(f"evaluation.experiment: there is no file {path}")
+
+
 def _read(path: Path, id_column: str, value_column: str) -> pd.DataFrame:
     """Columns sequence_id (str) and measured (float, NaN where empty)."""
-    if not path.exists():
-        raise InputError(f"evaluation.experiment: {path} does not exist")
     if path.suffix == ".parquet":
         table = pd.read_parquet(path)
     else:

@@ -8,42 +8,42 @@ from typing import Any
 
 import pandas as pd
 
-from evaluation.text import MISSING, count, number
-from workflow.artifacts import MANIFEST, read_json, read_manifest
+from evaluation.records import Record, read_record, stages_of_report
+from evaluation.scores import WindowScores
+from evaluation.text import MISSING, count, number, plural
+from workflow.artifacts import read_table
 
-#: In the order in which they run.
-_STAGES = ("prepare", "preprocess", "convert", "train", "predict", "infer")
+_GATE = ("name", "passed", "saw", "limit", "why")
 
 
 @dataclass(frozen=True)
 class RunFacts:
-    """The published stages of a run.
+    """The published stages of a run that its report is about.
+
+    Every method raises InputError where a manifest lacks what this version writes.
 
     Attributes
     ----------
     manifests : dict
         Manifest by stage, in the order of the stages.
-    accounting : dict
+    accounting : Record
         Bases kept and dropped, from the prepare stage.
     metrics : DataFrame or None
         Training log in long form (step, bases_seen, name, value); None when nothing was trained.
     """
 
-    manifests: dict[str, dict[str, Any]]
-    accounting: dict[str, Any]
+    manifests: dict[str, Record]
+    accounting: Record
     metrics: pd.DataFrame | None
 
     def setting(self, stage: str, *keys: str) -> Any:
-        """A value of the configuration that a stage ran with; None when stage or key is missing."""
-        value: Any = self.manifests.get(stage, {}).get("config", {})
-        for key in keys:
-            value = value.get(key) if isinstance(value, dict) else None
-        return value
+        """A value of the configuration that a stage ran with."""
+        return self.manifests[stage].value("config", *keys)
 
     @property
-    def trained(self) -> bool:
-        """Whether the run has a trained model."""
-        return "train" in self.manifests and self.setting("train", "train", "method") != "none"
+    def method(self) -> str:
+        """How the scored model was trained: lora, full, scratch, or none."""
+        return str(self.setting("train", "train", "method")) if "train" in self.manifests else "none"
 
     @property
     def genome(self) -> str:
@@ -58,19 +58,19 @@ class RunFacts:
     @property
     def run_name(self) -> str:
         """Name of the run."""
-        return str(self.manifests["predict"].get("run_name", ""))
+        return str(self.manifests["predict"].value("run_name"))
 
     def gates(self) -> pd.DataFrame:
         """Every gate, those that fired first: stage, name, passed, saw, limit, why."""
         rows = [
-            {"stage": stage} | {key: gate.get(key) for key in ("name", "passed", "saw", "limit", "why")}
+            {"stage": stage} | {key: Record(manifest.path, gate).value(key) for key in _GATE}
             for stage, manifest in self.manifests.items()
-            for gate in manifest.get("gates", [])
+            for gate in manifest.value("gates")
         ]
-        table = pd.DataFrame(rows, columns=["stage", "name", "passed", "saw", "limit", "why"])
+        table = pd.DataFrame(rows, columns=["stage", *_GATE])
         return table.sort_values("passed", kind="stable", ignore_index=True)
 
-    def lines(self) -> list[tuple[str, str]]:
+    def lines(self, scores: WindowScores) -> list[tuple[str, str]]:
         """The run in about ten lines: label and text."""
         return [
             ("Genome", self._genome_line()),
@@ -78,91 +78,91 @@ class RunFacts:
             ("Model", self._model_line()),
             ("Adaptation", self._adaptation_line()),
             ("Training", self._training_line()),
-            (
-                "Scoring",
-                _join(
-                    f"{self.split} windows of {self._count('predict', 'windows', 'length')} bases",
-                    self.setting("predict", "predict", "precision"),
-                ),
-            ),
+            ("Scoring", self._scoring_line(scores)),
             ("Engine", self._engine_line()),
             ("Seed", str(self.setting("predict", "seed"))),
-            ("Software", ", ".join(f"{k} {v}" for k, v in self.manifests["predict"].get("versions", {}).items())),
+            ("Software", ", ".join(f"{k} {v}" for k, v in self.manifests["predict"].value("versions").items())),
             ("Time", self._time_line()),
         ]
 
     def _genome_line(self) -> str:
+        # The file beside the name: a name is only what the user calls it.
+        file = Path(self.setting("prepare", "genome", "fasta")).name
         organism = self.setting("predict", "genome", "organism")
-        return _join(self.genome, organism, f"{count(self.accounting['total_bases'])} bases")
+        return _join(self.genome, organism, file, f"{count(self.accounting.value('total_bases'))} bases")
 
     def _split_line(self) -> str:
-        kept = ", ".join(f"{name} {count(bases)}" for name, bases in self.accounting["kept"].items())
+        kept = ", ".join(f"{name} {count(bases)}" for name, bases in self.accounting.value("kept").items())
         dropped = ", ".join(
             f"{count(bases)} {reason.replace('_', ' ')}"
-            for reason, bases in self.accounting["dropped"].items()
+            for reason, bases in self.accounting.value("dropped").items()
             if bases
         )
-        counts = self.manifests["prepare"].get("counts", {})
+        counts = self.manifests["prepare"].value("counts")
         shared = (counts.get("share_of_kmers_also_in_train") or {}).get(self.split)
         return _join(
-            f"by {counts.get('split_by') or self.setting('prepare', 'split', 'method')}: {kept} bases",
+            f"by {self.manifests['prepare'].value('counts', 'split_by')}: {kept} bases",
             f"left out: {dropped or 'none'}",
             None if shared is None else f"{number(100 * shared, 1)} % of the {self.split} k-mers are also in train",
         )
 
     def _model_line(self) -> str:
-        context = self._count("predict", "model", "context_length")
+        context = self.setting("predict", "model", "context_length")
         return _join(
             self.setting("predict", "model", "name"),
             self.setting("predict", "model", "architecture"),
-            f"context {context} bases",
+            f"reads up to {count(context)} bases" if context else None,
             self.setting("predict", "model", "checkpoint"),
         )
 
     def _adaptation_line(self) -> str:
-        if not self.trained:
-            return "none (zero-shot)"
-        method = self.setting("train", "train", "method")
-        if method != "lora":
-            return {"full": "all weights, from the checkpoint", "scratch": "all weights, from random ones"}.get(
-                method, str(method)
-            )
-        lora = self.setting("train", "train", "lora") or {}
-        targets = ", ".join(lora.get("targets", []))
-        return f"LoRA, rank {lora.get('rank')}, alpha {lora.get('alpha')}, on {targets}"
+        if self.method != "lora":
+            return {
+                "none": "none (zero-shot)",
+                "full": "all weights, from the checkpoint",
+                "scratch": "all weights, from random ones",
+            }.get(self.method, self.method)
+        rank, alpha, targets = (self.setting("train", "train", "lora", key) for key in ("rank", "alpha", "targets"))
+        return f"LoRA, rank {rank}, alpha {alpha}, on {', '.join(targets)}"
 
     def _training_line(self) -> str:
         if self.metrics is None or self.metrics.empty:
             return MISSING
         last = self.metrics.sort_values("step", kind="stable").iloc[-1]
-        bases, available = float(last["bases_seen"]), float(self.accounting["kept"].get("train", 0))
+        bases, available = float(last["bases_seen"]), float(self.accounting.value("kept", "train"))
         share = f" = {number(bases / available, 2)} × the train split" if available else ""
-        counts = self.manifests["train"].get("counts", {})
+        counts = self.manifests["train"].value("counts")
         covered, best = counts.get("share_of_train_bases_covered"), counts.get("best_step")
+        length, longest = counts.get("median_sample_length"), self.setting("train", "train", "context_length")
         return _join(
             f"{count(last['step'])} steps",
             f"{count(bases)} bases seen{share}",
             None if covered is None else f"{number(100 * covered, 1)} % of it covered",
             None if best is None else f"weights of step {count(best)}",
-            f"context {self._count('train', 'train', 'context_length')} bases",
+            None if length is None else f"median sample {count(length)} of at most {count(longest)} bases",
             f"peak learning rate {self.setting('train', 'train', 'learning_rate')}",
+        )
+
+    def _scoring_line(self, scores: WindowScores) -> str:
+        windows = plural(len(scores.table), f"{self.split} window")
+        return _join(
+            f"{windows}, half of their bases in windows of {count(scores.typical_length)} bases or more",
+            self.setting("predict", "predict", "precision"),
         )
 
     def _engine_line(self) -> str:
         manifest = self.manifests["predict"]
-        host = manifest.get("host") or {}
-        cores = f"{host['cores']} cores" if "cores" in host else None
-        return _join(self.setting("predict", "backend", "name"), manifest.get("accelerator"), host.get("system"), cores)
+        return _join(
+            self.setting("predict", "backend", "name"),
+            manifest.value("accelerator"),
+            manifest.value("host", "system"),
+            plural(manifest.value("host", "cores"), "core"),
+        )
 
     def _time_line(self) -> str:
-        seconds = {stage: m["timings"]["seconds"] for stage, m in self.manifests.items() if m.get("timings")}
+        seconds = {stage: manifest.value("timings", "seconds") for stage, manifest in self.manifests.items()}
         spent = ", ".join(f"{stage} {_duration(value)}" for stage, value in seconds.items())
-        started = self.manifests["predict"].get("timings", {}).get("started")
-        return _join(spent, f"scored {started}" if started else None)
-
-    def _count(self, stage: str, *keys: str) -> str:
-        value = self.setting(stage, *keys)
-        return count(value) if isinstance(value, int | float) else MISSING
+        return _join(spent, f"scored {self.manifests['predict'].value('timings', 'started')}")
 
 
 def read_run(run: Path) -> RunFacts:
@@ -171,15 +171,11 @@ def read_run(run: Path) -> RunFacts:
     Raises
     ------
     InputError
-        `prepare`, `preprocess` or `predict` has not been published.
+        As `evaluation.records.stages_of_report`; or a file of a stage is missing.
     """
-    for stage in ("prepare", "preprocess", "predict"):
-        read_manifest(run / stage)
-    manifests = {stage: read_manifest(run / stage) for stage in _STAGES if (run / stage / MANIFEST).exists()}
-    log = run / "train" / "metrics.parquet"
-    # A log without a manifest belongs to a training that is still running.
-    metrics = pd.read_parquet(log) if "train" in manifests and log.exists() else None
-    return RunFacts(manifests, read_json(run / "prepare" / "accounting.json"), metrics)
+    manifests = stages_of_report(run)
+    metrics = read_table(run / "train" / "metrics.parquet") if "train" in manifests else None
+    return RunFacts(manifests, read_record(run / "prepare" / "accounting.json"), metrics)
 
 
 def _join(*parts: object) -> str:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import matplotlib as mpl
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from evaluation.bootstrap import Interval
 from evaluation.experiment import Experiment
-from evaluation.scores import BASE_CODE, UNIFORM_NLL, WindowScores, entropy_bits
+from evaluation.scores import BASE_COLUMN, UNIFORM_NLL, WindowScores, entropy_bits
 from evaluation.style import COLOURS, PAGE_WIDTH, SEQUENTIAL_MAP, new_figure, place_legend_above
 from evaluation.text import bracketed
 from workflow.artifacts import BASES
@@ -20,29 +19,6 @@ from workflow.artifacts import BASES
 _DARKEST_LOGPROB = -4.0
 _MOST_LETTERS = 150
 _MOST_POINTS = 100
-
-
-def learning_curve(metrics: pd.DataFrame) -> Figure:
-    """Loss over optimizer steps: training batches, validation, validation outside repeats, and ln 4."""
-    figure = new_figure(2.6)
-    axes = figure.subplots()
-    drawn = {
-        "train_loss": ("train batches", {"color": "#999999", "linewidth": 0.8}),
-        "val_loss": ("validation", {"color": COLOURS["adapted"], "marker": "o", "markersize": 3.5}),
-        "val_loss_nonrepeat": (
-            "validation, outside repeats",
-            {"color": COLOURS["truth"], "marker": "s", "markersize": 3, "linestyle": "--"},
-        ),
-    }
-    for name, (label, look) in drawn.items():
-        points = metrics[(metrics["name"] == name) & np.isfinite(metrics["value"])].sort_values("step")
-        if len(points):
-            axes.plot(points["step"], points["value"], label=label, **look)  # type: ignore[arg-type]
-    axes.axhline(UNIFORM_NLL, color=COLOURS["uniform"], linestyle=":", label="uniform guess (ln 4)")
-    axes.set(xlabel="optimizer step", ylabel="loss (nats per base)")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    place_legend_above(axes, 4)
-    return figure
 
 
 def window_heatmap(logprobs: dict[str, np.ndarray], bases: np.ndarray, labels: dict[str, str], start: int) -> Figure:
@@ -63,7 +39,7 @@ def window_heatmap(logprobs: dict[str, np.ndarray], bases: np.ndarray, labels: d
     heights = [1.0] * len(logprobs) + [0.7] * has_gain
     figure = new_figure(0.55 + 1.05 * sum(heights))
     panels = figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
-    codes = BASE_CODE[bases]
+    codes = BASE_COLUMN[bases]
     positions = start + np.arange(len(bases))
     is_base = codes < len(BASES)
     colours = mpl.colormaps[SEQUENTIAL_MAP].with_extremes(bad="#E0E0E0")

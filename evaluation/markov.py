@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from evaluation.scores import BASE_CODE
+from evaluation.scores import BASE_COLUMN
 from workflow.artifacts import InputError
 
 _STRENGTHS = (0.25, 1.0, 4.0, 16.0, 64.0, 256.0, 1024.0)
@@ -65,7 +65,7 @@ class MarkovModel:
         -------
         ndarray, (n, 4) float32
         """
-        codes = BASE_CODE[bases]
+        codes = BASE_COLUMN[bases]
         breaks = np.zeros(len(bases), np.int64)
         breaks[starts] = starts
         after_gap = np.flatnonzero(codes[:-1] > 3) + 1
@@ -129,7 +129,7 @@ def count_words(path: Path, length: int) -> np.ndarray:
     tokens = np.memmap(path, np.uint8, "r")
     counts = np.zeros(4**length, np.int64)
     for first in range(0, len(tokens), _CHUNK_TOKENS):
-        codes = BASE_CODE[tokens[first : first + _CHUNK_TOKENS + length - 1]]
+        codes = BASE_COLUMN[tokens[first : first + _CHUNK_TOKENS + length - 1]]
         gaps = np.concatenate([[0], np.cumsum(codes > 3)])
         words = _words(codes, length)
         whole = gaps[length : length + len(words)] == gaps[: len(words)]

@@ -9,7 +9,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
-from evaluation import figures_generation, figures_scores, style, tables
+from evaluation import figures_generation, figures_scores, learning, style, tables
 from evaluation.comparison import Comparison, Verdict
 from evaluation.experiment import Experiment
 from evaluation.facts import RunFacts
@@ -100,8 +100,14 @@ def sections(findings: Findings, heatmap_window: str | None, heatmap_bases: int)
     return parts
 
 
-def render(findings: Findings, parts: list[Section], methods: list[str]) -> str:
-    """The page as one HTML document that needs no other file; every name from the input is escaped."""
+def render(findings: Findings, parts: list[Section], figures: Path, methods: list[str]) -> str:
+    """The page as one HTML document that needs no other file; every name from the input is escaped.
+
+    Parameters
+    ----------
+    figures : Path
+        Where `save_figures` has put the figures.
+    """
     environment = Environment(
         loader=PackageLoader("evaluation"),
         autoescape=True,
@@ -115,10 +121,10 @@ def render(findings: Findings, parts: list[Section], methods: list[str]) -> str:
         genome=findings.facts.genome,
         verdict=findings.verdict,
         fired=gates[~gates["passed"].astype(bool)].to_dict("records"),
-        lines=findings.facts.lines(),
+        lines=findings.facts.lines(findings.scores),
         sections=parts,
         methods=methods,
-        data_uri=style.as_data_uri,
+        data_uri=lambda name: style.as_data_uri(figures / f"{name}.png"),
     )
 
 
@@ -126,7 +132,7 @@ def save_figures(parts: list[Section], folder: Path) -> None:
     """Write every figure of the page at print resolution."""
     for part in parts:
         for picture in part.pictures:
-            style.save_for_print(picture.figure, folder / f"{picture.name}.png")
+            style.save(picture.figure, folder / f"{picture.name}.png")
 
 
 def _left_out(scores: WindowScores) -> str:
@@ -140,12 +146,15 @@ def _left_out(scores: WindowScores) -> str:
 def _training(facts: RunFacts) -> Section:
     if facts.metrics is None or facts.metrics.empty:
         return Section("Learning curve", remarks=["Nothing was trained in this run."])
+    # A start from random weights costs ln 512; that of an adapted model is worth seeing, however high.
+    ceiling = learning.ceiling(facts.metrics) if facts.method == "scratch" else None
     picture = Picture(
         "learning_curve",
-        figures_scores.learning_curve(facts.metrics),
+        learning.learning_curve(facts.metrics, ceiling),
         "Loss during training.",
         "Validation should fall and stay below the dotted line, which is a uniform guess; where it rises while the "
-        "loss of the train batches falls, the model memorises.",
+        "loss of the train batches falls, the model memorises."
+        + ("" if ceiling is None else f" {learning.above(facts.metrics, ceiling)}"),
     )
     return Section("Learning curve", pictures=[picture])
 

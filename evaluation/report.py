@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from evaluation import markov, page, style, tables
 from evaluation.comparison import compare, judge
 from evaluation.facts import read_run
 from evaluation.page import Findings
+from evaluation.records import Record, stage_record
 from evaluation.scores import score_windows
 from evaluation.text import bracketed
 from workflow.artifacts import (
@@ -25,8 +25,8 @@ from workflow.artifacts import (
     InputError,
     PerBaseScores,
     publish,
-    read_manifest,
     read_table,
+    run_lock,
     write_json,
     write_text,
 )
@@ -87,12 +87,12 @@ def build(
         facts=facts,
         scores=scores,
         comparison=comparison,
-        verdict=judge(comparison, facts.genome, facts.split, baseline.order, confidence, facts.trained),
+        verdict=judge(comparison, facts.genome, facts.split, baseline.order, confidence),
         predictions=predictions,
-        outside={model: _mass_outside(store.folder) for model, store in predictions.items()},
+        outside={model: _mass_outside(store) for model, store in predictions.items()},
         markov_order=baseline.order,
         experiment=experiments.compare(
-            Path(experiment), experiment_id, experiment_value, scores, bootstrap_samples, confidence, seed
+            experiment, experiment_id, experiment_value, scores, bootstrap_samples, confidence, seed
         )
         if experiment
         else None,
@@ -104,7 +104,8 @@ def build(
         parts = page.sections(findings, heatmap_window, heatmap_bases)
         (out / "figures").mkdir()
         page.save_figures(parts, out / "figures")
-        write_text(out / _REPORT, page.render(findings, parts, _methods(baseline, bootstrap_samples, confidence, seed)))
+    methods = _methods(baseline, bootstrap_samples, confidence, seed)
+    write_text(out / _REPORT, page.render(findings, parts, out / "figures", methods))
     _write_tables(findings, out / "tables")
     write_json(out / "metrics.json", _metrics(findings, baseline, confidence, bootstrap_samples, seed))
     return _headline(findings)
@@ -125,13 +126,13 @@ def _token_file(folder: Path, split: str) -> Path:
     return found[0]
 
 
-def _mass_outside(folder: Path) -> float:
-    """Mean probability outside A, C, G, T over the scored bases of a model."""
-    table = read_table(folder / "scores.parquet", ["n", "outside_acgt"])
-    weights = table["n"].to_numpy(float)
-    mass = table["outside_acgt"].to_numpy(float)
-    used = weights > 0
-    return float(np.average(mass[used], weights=weights[used])) if used.any() else math.nan
+def _mass_outside(store: PerBaseScores) -> float:
+    """Mean probability outside A, C, G, T over all bases of the windows of a model."""
+    path = store.folder / "scores.parquet"
+    table = read_table(path)
+    if "outside_acgt" not in table or len(table) != len(store):
+        raise InputError(f"{path} was written by another version: run the stage again with stage=predict force=true")
+    return float(np.average(table["outside_acgt"], weights=store.index["length"]))
 
 
 def _methods(baseline: markov.MarkovModel, samples: int, confidence: float, seed: int) -> list[str]:
@@ -231,16 +232,24 @@ def main(arguments: list[str] | None = None) -> int:
     out = given.out or given.run / "evaluate"
     try:
         _require_replaceable(out)
+        # Also refuses a folder that is no run, in which a lock must not be left.
         settings = _settings(given.run)
-        with publish(out) as folder:
-            build(given.run, folder, **settings)
+        with run_lock(given.run), publish(out) as folder:
+            headline = build(given.run, folder, **settings)
             if (out / MANIFEST).exists():
-                shutil.copy2(out / MANIFEST, folder / MANIFEST)
+                _keep_manifest(stage_record(out), folder, headline)
     except InputError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
     sys.stdout.write(f"{out / _REPORT}\n")
     return 0
+
+
+def _keep_manifest(earlier: Record, folder: Path, headline: dict[str, object]) -> None:
+    """Keep the stage's identity, so that it is not run again, with the files and numbers that are there now."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    outputs = [{"path": str(path.relative_to(folder)), "bytes": path.stat().st_size} for path in files]
+    write_json(folder / MANIFEST, earlier.content | {"outputs": outputs, "counts": headline})
 
 
 def _require_replaceable(out: Path) -> None:
@@ -252,8 +261,11 @@ def _require_replaceable(out: Path) -> None:
 def _settings(run: Path) -> dict[str, Any]:
     """Evaluation settings and seed from the latest manifest that has them."""
     stage = "evaluate" if (run / "evaluate" / MANIFEST).exists() else "predict"
-    config = read_manifest(run / stage)["config"]
-    return {**config.get("evaluation", {}), "seed": config["seed"]}
+    manifest = stage_record(run / stage)
+    settings = {**manifest.value("config", "evaluation"), "seed": manifest.value("config", "seed")}
+    if settings.keys() != (build.__kwdefaults__ or {}).keys():
+        raise manifest.of_another_version()
+    return settings
 
 
 if __name__ == "__main__":

@@ -25,9 +25,9 @@ _LARGEST_TOTAL = 1.01
 _NOT_A_BASE = 4
 
 #: Column of a byte in a (…, 4) array, 4 for everything that is not A, C, G, T in either case.
-BASE_CODE = np.full(256, _NOT_A_BASE, np.uint8)
+BASE_COLUMN = np.full(256, _NOT_A_BASE, np.uint8)
 for _code, _base in enumerate(BASES):
-    BASE_CODE[[ord(_base), ord(_base.lower())]] = _code
+    BASE_COLUMN[[ord(_base), ord(_base.lower())]] = _code
 
 
 class Baseline(Protocol):
@@ -66,6 +66,13 @@ class WindowScores:
     def bases(self) -> int:
         """Number of scored bases."""
         return int(self.table["bases"].sum())
+
+    @property
+    def typical_length(self) -> int:
+        """Base-weighted median of the windows' lengths: half of all bases lie in windows at least this long."""
+        lengths = np.sort((self.table["end"] - self.table["start"]).to_numpy(np.int64))[::-1]
+        covered = np.cumsum(lengths)
+        return int(lengths[np.searchsorted(covered, covered[-1] / 2)])
 
     def nll_sums(self) -> np.ndarray:
         """(windows, models) sums of NLL in nats."""
@@ -122,7 +129,7 @@ def score_windows(predictions: dict[str, PerBaseScores], baselines: dict[str, Ba
         starts = np.cumsum(lengths) - lengths
         logprobs |= {model: _by_base(baseline.logprobs(bases, starts)) for model, baseline in computed.items()}
 
-        codes = BASE_CODE[bases]
+        codes = BASE_COLUMN[bases]
         is_base = codes != _NOT_A_BASE
         defined = np.logical_and.reduce([~np.isnan(array.sum(axis=0)) for array in logprobs.values()])
         keep = is_base & defined

@@ -11,13 +11,13 @@ import pandas as pd
 from pyfaidx import Fasta
 from scipy.spatial.distance import jensenshannon
 
-from evaluation.scores import BASE_CODE
+from evaluation.scores import BASE_COLUMN
 from workflow.artifacts import BASES, InputError
 
 
 def encode(sequence: str) -> np.ndarray:
     """Codes (n,) uint8: 0 … 3 for A, C, G, T in either case, 4 for everything else."""
-    return BASE_CODE[np.frombuffer(sequence.encode("ascii", "replace"), np.uint8)]
+    return BASE_COLUMN[np.frombuffer(sequence.encode("ascii", "replace"), np.uint8)]
 
 
 def gc_shares(sequences: Sequence[str]) -> np.ndarray:

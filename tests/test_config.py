@@ -311,8 +311,8 @@ def test_unknown_key_in_a_file_is_named(tmp_path: Path) -> None:
     ("override", "message"),
     [
         ("train.steps=0", r"^train\.steps=0 must be positive$"),
-        ("train.learning_rate=???", r"^train\.learning_rate: .*missing mandatory value"),
-        ("run_name=???", r"^run_name: .*missing mandatory value"),
+        ("train.learning_rate=???", r"^train\.learning_rate is not set: give"),
+        ("run_name=???", r"^run_name is not set: give"),
         ("windows.length=${train.lenght}", r"^windows\.length: .*train\.lenght.* not found$"),
         ("stage=trian", r"^stage=trian is not a choice"),
     ],

@@ -355,9 +355,9 @@ def test_setting_that_the_last_version_did_not_have(settings: Config, ran: list[
     """A new key that is unset changes the fingerprint, and must not be told as `the same settings`."""
     folder = run(settings, stage="prepare") / "prepare"
     manifest = read_manifest(folder)
-    del manifest["identity"]["config"]["genome"]["annotation"]
+    del manifest["identity"]["config"]["genome.unplaced_names"]
     write_json(folder / MANIFEST, manifest | {"fingerprint": fingerprint(manifest["identity"])})
-    assert "genome.annotation" in reasons(settings, stage="prepare")["prepare"]
+    assert "genome.unplaced_names was absent" in reasons(settings, stage="prepare")["prepare"]
 
 
 def test_damaged_manifest_is_named(settings: Config, ran: list[str]) -> None:
@@ -565,7 +565,7 @@ def short_context(settings: Config, train: int = 256, windows: int = 256, action
 def test_short_context_stops_before_anything_runs(
     settings: Config, ran: list[str], lengths: dict[str, int], stage: str
 ) -> None:
-    seen = f"gate context_length: saw {next(iter(lengths.values()))} bases of context for {stage}, limit at least 128"
+    seen = f"gate context_length: saw {next(iter(lengths.values()))} bases of context asked for in {stage}, limit 128 to 256"
     with pytest.raises(GateError, match=seen + r".*gates\.context_length=warn"):
         run(short_context(settings, **lengths))
     assert ran == []
@@ -581,8 +581,8 @@ def test_short_context_with_the_gate_overridden(
     assert printed.count("WARNING gate context_length") == 2
     for stage, saw in (("train", 64), ("predict", 127)):
         (record,) = read_manifest(folder / stage)["gates"]
-        assert (record["name"], record["passed"], record["limit"]) == ("context_length", False, "at least 128")
-        assert record["saw"] == f"{saw} bases of context for {stage}"
+        assert (record["name"], record["passed"], record["limit"]) == ("context_length", False, "128 to 256")
+        assert record["saw"] == f"{saw} bases of context asked for in {stage}"
 
 
 def test_context_at_the_limit(settings: Config, ran: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -33,29 +33,27 @@ SMALL = (
     "evaluation.markov_max_order=4",
     "evaluation.heatmap_bases=40",
 )
-#: Runs the command, and ends the process as SIGKILL does: before a given rename, or a given optimizer step.
+#: Runs the command, and ends the process as SIGKILL does when something happens for the n-th time: a rename to
+#: a given name is about to be made, a window is about to be written, or an optimizer step.
 KILLER = """
-import os, signal, sys
-kind, count = sys.argv.pop(1), int(sys.argv.pop(1))
-def die():
-    os.kill(os.getpid(), signal.SIGKILL)
-if kind == "rename":
-    replace, calls = os.replace, [0]
+import os, runpy, signal, sys
+what, left = sys.argv.pop(1), [int(sys.argv.pop(1))]
+def die_at(owner, name, applies):
+    original = getattr(owner, name)
     def counted(*args, **kwargs):
-        calls[0] += 1
-        if calls[0] == count:
-            die()
-        return replace(*args, **kwargs)
-    os.replace = counted
-else:
+        left[0] -= applies(*args)
+        if left[0] == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return original(*args, **kwargs)
+    setattr(owner, name, counted)
+if what == "step":
     from workflow.backends.adaptation import Adaptation
-    step = Adaptation.on_before_optimizer_step
-    def counted(self, optimizer):
-        if self.global_step + 1 == count:
-            die()
-        return step(self, optimizer)
-    Adaptation.on_before_optimizer_step = counted
-import runpy
+    die_at(Adaptation, "on_before_optimizer_step", lambda *args: True)
+elif what == "window":
+    from workflow.artifacts import PerBaseWriter
+    die_at(PerBaseWriter, "write", lambda *args: True)
+else:
+    die_at(os, "replace", lambda source, target: os.path.basename(target) == what)
 runpy.run_module("workflow.run", run_name="__main__")
 """
 
@@ -134,22 +132,19 @@ def test_a_second_run_does_nothing(undisturbed: tuple[Path, str]) -> None:
     assert before == {path: path.stat().st_mtime_ns for path in before}
 
 
-@pytest.mark.parametrize(
-    ("kind", "count"),
-    [("rename", 2), ("rename", 7), ("rename", 16), ("rename", 21), ("step", 1), ("step", 4)],
-)
-def test_a_run_killed_again_and_again_ends_as_an_undisturbed_one(
-    undisturbed: tuple[Path, str], kind: str, count: int
-) -> None:
+def test_a_run_killed_in_every_stage_ends_as_an_undisturbed_one(undisturbed: tuple[Path, str]) -> None:
     run, _ = undisturbed
     aside = run.with_name("undisturbed")
     shutil.move(run, aside)
+    # Before each stage is published; inside training, also between the two renames that replace its state
+    # (the second time that `state` is the target); and inside the writing of predictions.
+    kills = [("prepare", 1), ("preprocess", 1), ("convert", 1), ("in_place.json", 1), ("step", 1), ("state", 1)]
+    kills += [("step", 4), ("state", 2), ("manifest.json", 1), ("window", 5), ("predict", 1)]
+    kills += [("infer", 1), ("evaluate", 1)]
     try:
-        killed = command(*SMALL, runs=run.parent, program=("-c", KILLER, kind, str(count)))
-        assert killed.returncode == -9, killed.stdout + killed.stderr
-        if kind == "rename":
-            # Once more, further on: stages that were published are skipped now.
-            command(*SMALL, runs=run.parent, program=("-c", KILLER, kind, str(count + 1)))
+        for what, count in kills:
+            killed = command(*SMALL, runs=run.parent, program=("-c", KILLER, what, str(count)))
+            assert killed.returncode == -9, (what, killed.stdout, killed.stderr)
         done = command(*SMALL, runs=run.parent)
         assert done.returncode == 0, done.stdout + done.stderr
         ours, expected = artefacts(run), artefacts(aside)

@@ -6,6 +6,7 @@ folder and publishes it with one rename, so that what can be read is complete.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import math
@@ -37,6 +38,8 @@ __all__ = [
     "read_json",
     "read_manifest",
     "read_table",
+    "recover",
+    "run_lock",
     "write_json",
     "write_text",
 ]
@@ -45,6 +48,7 @@ MANIFEST = "manifest.json"
 #: Order of the columns of every (…, 4) array of this project.
 BASES = "ACGT"
 _TEMPORARY_MARK = ".tmp-"
+_OLD_MARK = "-old"
 _HASH_CHUNK_BYTES = 1 << 22
 
 
@@ -65,6 +69,7 @@ def publish(target: Path) -> Iterator[Path]:
         Folder to create or replace.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
+    recover(target)
     for leftover in target.parent.glob(f".{target.name}{_TEMPORARY_MARK}*"):
         shutil.rmtree(leftover)
     building = target.parent / f".{target.name}{_TEMPORARY_MARK}{os.getpid()}"
@@ -72,9 +77,8 @@ def publish(target: Path) -> Iterator[Path]:
     try:
         yield building
         if target.exists():
-            # A folder that holds files cannot be renamed over; a kill between the two renames leaves no
-            # `target`, which reads as "this stage has not run".
-            superseded = target.parent / f".{target.name}{_TEMPORARY_MARK}{os.getpid()}-old"
+            # A folder that holds files cannot be renamed over; `recover` mends a kill between the renames.
+            superseded = target.parent / f".{target.name}{_TEMPORARY_MARK}{os.getpid()}{_OLD_MARK}"
             os.replace(target, superseded)
             try:
                 os.replace(building, target)
@@ -87,6 +91,31 @@ def publish(target: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(building, ignore_errors=True)
         raise
+
+
+def recover(target: Path) -> None:
+    """Put back a folder whose replacement was killed between the two renames of `publish`."""
+    if not target.exists():
+        for superseded in target.parent.glob(f".{target.name}{_TEMPORARY_MARK}*{_OLD_MARK}"):
+            os.replace(superseded, target)
+
+
+@contextmanager
+def run_lock(folder: Path) -> Iterator[None]:
+    """Keep other processes out of a run folder, which is made. The kernel lets go when this process ends, however.
+
+    Raises
+    ------
+    InputError
+        Another process holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(f"another process works on {folder}: wait for it, or give run_name=…") from None
+        yield
 
 
 def write_text(path: Path, text: str) -> None:
@@ -204,8 +233,13 @@ def describe_file(path: Path, known: dict[str, Any] | None = None) -> dict[str, 
 
 
 def open_new_array(path: Path, shape: tuple[int, ...], dtype: Any) -> np.memmap:
-    """Create a `.npy` file of the given shape and dtype, memory-mapped for writing."""
+    """Create a `.npy` file of the given shape and dtype, memory-mapped for writing.
+
+    Its disk space is taken at once: a full disk is an OSError here, not a killed process later.
+    """
     array: np.memmap = open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+    with path.open("r+b") as file:
+        os.posix_fallocate(file.fileno(), 0, max(path.stat().st_size, 1))
     return array
 
 

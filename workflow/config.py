@@ -6,11 +6,12 @@ wrong type is refused by Hydra; what only shows in the combination of values is 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING
+from omegaconf import MISSING, OmegaConf
 
 from workflow.errors import InputError
 
@@ -33,6 +34,13 @@ def _require_share(section: str, settings: object, *keys: str) -> None:
     for key in keys:
         value = getattr(settings, key)
         _require(0 <= value <= 1, f"{section}.{key}={value} must lie between 0 and 1")
+
+
+def _require_name(key: str, name: str) -> None:
+    _require(
+        re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) is not None,
+        f"{key}={name} names files: use letters, digits, '.', '_' and '-' only",
+    )
 
 
 def _require_choice(key: str, value: object, choices: tuple[str, ...]) -> None:
@@ -68,6 +76,10 @@ class GenomeConfig:
     sequence_names: str | None = None
     unplaced_names: str | None = None
 
+    def __post_init__(self) -> None:
+        if self.name != MISSING:
+            _require_name("genome.name", self.name)
+
 
 @dataclass
 class SplitConfig:
@@ -83,7 +95,7 @@ class SplitConfig:
     block_length : int, optional
         Bases; by default 1/20 of the genome within 2 kb to 1 Mb.
     purge : int
-        Bases left out at each border between blocks of different splits.
+        Bases left out at each border between blocks of different splits, but at most a quarter of a block.
     max_shared : float
         Blocks that share a larger part of their k-mers than this, on either strand, go to one split.
     """
@@ -289,8 +301,8 @@ class InferConfig:
         FASTA with one prompt a record.
     prompts : list of str
         Prompts as they are, used beside those of the file. When neither is given, the first
-        `prompt_length` bases of `n_prompts` evenly spaced test windows are used, and what follows in the
-        genome is kept as the truth.
+        `prompt_length` bases at `n_prompts` evenly spaced places of the test regions are used, and what
+        follows in the genome is kept as the truth.
     samples : int
         Sequences generated for each prompt by each model.
     length : int
@@ -407,6 +419,9 @@ class Config:
     debug: bool = False
 
     def __post_init__(self) -> None:
+        if self.run_name != MISSING:
+            _require_name("run_name", self.run_name)
+        _require(0 <= self.seed < 2**32, f"seed={self.seed} must lie between 0 and 2**32 − 1")
         asked = self.stage if isinstance(self.stage, list) else [self.stage]
         _require(bool(asked), f"stage=[] is empty: use one of {', '.join(STAGES)}, or all")
         for stage in asked:
@@ -420,5 +435,6 @@ class Config:
 
 
 def register_schema() -> None:
-    """Make the schema known to Hydra under the name that `configs/config.yaml` starts from."""
+    """Make the schema known to Hydra under the name that `configs/config.yaml` starts from, and `${min:a,b}`."""
+    OmegaConf.register_new_resolver("min", min, replace=True)
     ConfigStore.instance().store(name="schema", node=Config)

@@ -7,7 +7,6 @@ fingerprint is skipped.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shlex
 import shutil
@@ -20,7 +19,16 @@ from pathlib import Path
 from typing import Any
 
 from workflow import provenance
-from workflow.artifacts import MANIFEST, describe_file, fingerprint, publish, read_json, read_manifest, write_json
+from workflow.artifacts import (
+    MANIFEST,
+    describe_file,
+    fingerprint,
+    publish,
+    read_json,
+    read_manifest,
+    run_lock,
+    write_json,
+)
 from workflow.config import Config
 from workflow.console import say, summary_table
 from workflow.errors import InputError
@@ -89,7 +97,12 @@ def _prompt_files(config: Config) -> list[Path]:
 PIPELINE = {
     stage.name: stage
     for stage in (
-        Stage("prepare", prepare.prepare, ("genome", "split", "windows", "seed"), files=_genome_files),
+        Stage(
+            "prepare",
+            prepare.prepare,
+            ("genome.name", "genome.sequence_names", "genome.unplaced_names", "split", "windows", "seed"),
+            files=_genome_files,
+        ),
         Stage("preprocess", preprocess.preprocess, ("genome.name",), after=("prepare",)),
         Stage(
             "convert",
@@ -181,15 +194,15 @@ class Run:
             raise InputError(f"train=none leaves nothing to do for stage={self.config.stage}")
         return planned
 
-    def preflight(self) -> dict[str, GateLog]:
-        """The gate log of each stage that is asked for, with what can be told before anything runs.
+    def preflight(self, steps: list[Step]) -> dict[str, GateLog]:
+        """The gate log of each stage that would run, with what can be told before anything does.
 
         Raises
         ------
         GateError
             One fired and its action is `stop`.
         """
-        return {name: preflight(self.config, name) for name in self.config.stages}
+        return {step.stage.name: preflight(self.config, step.stage.name) for step in steps if not step.skip}
 
     def execute(self) -> None:
         """Run or skip the stages that are asked for.
@@ -197,11 +210,11 @@ class Run:
         Raises
         ------
         InputError
-            As `plan`; or another process works on this run; or a stage's own.
+            As `plan` and `preflight`; or another process works on this run; or a stage's own.
         """
         steps = self.plan()
-        gates = self.preflight()
-        with self._lock():
+        gates = self.preflight(steps)
+        with run_lock(self.folder):
             for step in steps:
                 if step.skip:
                     say(f"{step.stage.name}: skipped, {step.reason}")
@@ -308,7 +321,7 @@ class Run:
         """
         folder = self.folder / step.stage.name
         goes_on = self._marker(step.stage) == step.fingerprint and not (folder / MANIFEST).exists()
-        if folder.exists() and self._marker(step.stage) is None:
+        if folder.exists() and all(path.name.startswith(".") for path in folder.iterdir()):
             shutil.rmtree(folder)  # killed before any work began
         elif folder.exists() and (self.config.force or not goes_on):
             aside = next(p for n in count(1) if not (p := folder.with_name(f"{folder.name}.superseded-{n}")).exists())
@@ -322,17 +335,6 @@ class Run:
         """Fingerprint of the work that lies in the stage's folder."""
         path = self.folder / stage.name / _IN_PLACE
         return read_json(path)["fingerprint"] if path.exists() else None
-
-    @contextmanager
-    def _lock(self) -> Iterator[None]:
-        """Keep other processes out of the run folder. The kernel lets go when this process ends, however."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / ".lock").open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise InputError(f"another process works on {self.folder}: wait for it, or give run_name=…") from None
-            yield
 
 
 def _lookup(settings: dict[str, Any], key: str) -> Any:

@@ -1,8 +1,11 @@
-"""The gates that need nothing but the configuration: checked for all stages before any of them runs."""
+"""Gates on what a run is about to do: those that need the configuration only, before any stage runs."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
+
+import numpy as np
 
 from workflow.config import Config
 from workflow.gates import GateLog
@@ -23,14 +26,41 @@ def preflight(config: Config, stage: str) -> GateLog:
         _check_precision(config, gates)
     lengths = {"train": config.train.context_length, "predict": config.windows.length}
     if stage in lengths:
-        gates.check(
-            "context_length",
-            lengths[stage] >= _SHORTEST_CONTEXT,
-            saw=f"{lengths[stage]} bases of context for {stage}",
-            limit=f"at least {_SHORTEST_CONTEXT}",
-            why="With less, the model cannot use its medium filters, and a score says nothing of its knowledge.",
-        )
+        _check_context(config, gates, lengths[stage], f"asked for in {stage}")
     return gates
+
+
+def check_context(config: Config, gates: GateLog, lengths: Sequence[int] | np.ndarray, subject: str) -> int:
+    """Gate `context_length` on what the model is really shown.
+
+    Parameters
+    ----------
+    lengths : sequence of int
+        Bases of each sample or window.
+    subject : str
+        What these are.
+
+    Returns
+    -------
+    int
+        Half of all bases lie in sequences at least this long.
+    """
+    ordered = np.sort(np.asarray(lengths, dtype=np.int64))[::-1]
+    median = int(ordered[np.searchsorted(np.cumsum(ordered), ordered.sum() / 2)])
+    _check_context(config, gates, median, f"in {subject}")
+    return median
+
+
+def _check_context(config: Config, gates: GateLog, length: int, subject: str) -> None:
+    longest = config.model.context_length
+    gates.check(
+        "context_length",
+        _SHORTEST_CONTEXT <= length <= longest,
+        subject=subject,
+        saw=f"{length} bases of context {subject}",
+        limit=f"{_SHORTEST_CONTEXT} to {longest}",
+        why="With less, the model cannot use its filters; with more than it was trained on, it guesses.",
+    )
 
 
 def _check_precision(config: Config, gates: GateLog) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from workflow.artifacts import PerBaseWriter, write_json
+from workflow.artifacts import PerBaseWriter, read_json, write_json
 from workflow.config import (
     BackendConfig,
     Config,
@@ -25,7 +25,15 @@ from workflow.config import (
 LETTERS = np.frombuffer(b"ACGT", np.uint8)
 _COUNTS = {
     "prepare": {"split_by": "block, 3 groups", "share_of_kmers_also_in_train": {"val": 0.0, "test": 0.012}},
-    "train": {"share_of_train_bases_covered": 0.98, "best_step": 175},
+    "train": {"share_of_train_bases_covered": 0.98, "best_step": 175, "median_sample_length": 300},
+}
+_READS = {
+    "prepare": (),
+    "preprocess": ("prepare",),
+    "convert": (),
+    "train": ("preprocess", "convert"),
+    "predict": ("prepare", "convert", "train"),
+    "infer": ("prepare", "convert", "train"),
 }
 #: From codes (n,) and window numbers (n,) to log-probabilities (n, 4).
 Predictor = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -89,6 +97,7 @@ def build_run(
     gates: tuple[dict[str, object], ...] = (),
     name: str = "toy",
     split: str = "test",
+    method: str = "lora",
     evaluation: EvaluationConfig | None = None,
 ) -> Path:
     """Write a run folder as the stages before `evaluate` publish it."""
@@ -96,17 +105,18 @@ def build_run(
     genome[:2000] |= 0x20
     scored = genome[20_000:]
     config = Config(
-        genome=GenomeConfig(name=name, fasta="genome.fa", organism="Testudo exempli"),
+        genome=GenomeConfig(name=name, fasta="data/demo/turtle.fa.gz", organism="Testudo exempli"),
         windows=WindowsConfig(length=length),
         model=ModelConfig(name="tiny", architecture="tiny", checkpoint="data/tiny.safetensors", context_length=1024),
         backend=BackendConfig(name="local"),
-        train=TrainConfig(method="lora", context_length=512, steps=200, learning_rate=1e-3),
+        train=TrainConfig(method=method, context_length=512, steps=200, learning_rate=1e-3),
         evaluation=evaluation or EvaluationConfig(bootstrap_samples=500, markov_max_order=4),
         run_name=f"{name}-tiny-lora",
     )
     config.predict.split = split
     _write_prepare(folder / "prepare", genome, windows, length)
     _write_preprocess(folder / "preprocess", name, genome)
+    (folder / "convert").mkdir()
     (folder / "predict").mkdir()
     index = pd.DataFrame(
         {
@@ -120,14 +130,15 @@ def build_run(
     for model, predictor in (("base", base), ("adapted", adapted)):
         if predictor is not None:
             write_predictions(folder / "predict" / model, index, scored, predictor)
-    stages = ["prepare", "preprocess", "predict"]
+    stages = ["prepare", "preprocess", "convert", "predict"]
     if trained:
         (folder / "train").mkdir()
         _metrics().to_parquet(folder / "train" / "metrics.parquet", index=False)
         stages.append("train")
     if generated:
         (folder / "infer").mkdir()
-        _generations(scored, adapted is not None).to_parquet(folder / "infer" / "generations.parquet", index=False)
+        models = [model for model, predictor in (("base", base), ("adapted", adapted)) if predictor]
+        _generations(scored, models).to_parquet(folder / "infer" / "generations.parquet", index=False)
         stages.append("infer")
     for stage in stages:
         write_json(
@@ -136,6 +147,8 @@ def build_run(
                 "stage": stage,
                 "status": "done",
                 "run_name": config.run_name,
+                "fingerprint": _fingerprint(stage),
+                "identity": {"stages": {name: _fingerprint(name) for name in _READS[stage] if name in stages}},
                 "config": asdict(config),
                 "counts": _COUNTS.get(stage, {}),
                 "gates": [dict(gate) for gate in gates] if stage == "predict" else [],
@@ -147,6 +160,17 @@ def build_run(
             },
         )
     return folder
+
+
+def _fingerprint(stage: str) -> str:
+    return f"fingerprint of {stage}"
+
+
+def edit_manifest(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Apply `change` to the manifest of a stage."""
+    manifest = read_json(folder / "manifest.json")
+    change(manifest)
+    write_json(folder / "manifest.json", manifest)
 
 
 def write_predictions(folder: Path, index: pd.DataFrame, bases: np.ndarray, predictor: Predictor) -> None:
@@ -200,13 +224,13 @@ def _metrics() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["step", "bases_seen", "name", "value"])
 
 
-def _generations(scored: np.ndarray, with_adapted: bool) -> pd.DataFrame:
+def _generations(scored: np.ndarray, models: list[str]) -> pd.DataFrame:
     generator = np.random.default_rng(3)
     rows = []
-    for model in ("base", "adapted") if with_adapted else ("base",):
+    for model in models:
         weights = [0.25] * 4 if model == "base" else [0.3, 0.2, 0.2, 0.3]
         for prompt in range(4):
-            start = prompt * 400
+            start = prompt * 400 % max(len(scored) - 400, 1)
             for sample in range(3):
                 size = 300 if sample else 280
                 sequence = LETTERS[generator.choice(4, size, p=weights)].tobytes().decode()
@@ -236,4 +260,4 @@ def make_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 @pytest.fixture
 def predictors() -> dict[str, Predictor]:
     """Models with a known answer."""
-    return {"certain": certain, "confident": confident(0.4), "noisy": noisy(1.2, seed=4)}
+    return {"uniform": uniform, "certain": certain, "confident": confident(0.4), "noisy": noisy(1.2, seed=4)}

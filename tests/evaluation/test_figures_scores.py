@@ -48,11 +48,3 @@ def test_distributions_hold_every_window_and_survive_equal_ones() -> None:
     assert sum(bar.get_height() for bar in figure.axes[2].patches[:-1]) == 4
     assert len(figure.axes) == 3
     assert len(figures_scores.score_distributions(scores, LABELS, None).axes) == 2
-
-
-def test_learning_curve_has_the_uniform_line() -> None:
-    log = pd.DataFrame({"step": [1, 2, 2], "bases_seen": 0, "name": ["train_loss", "train_loss", "val_loss"]})
-    figure = figures_scores.learning_curve(log.assign(value=[1.4, 1.3, 1.35]))
-    lines = figure.axes[0].lines
-    assert [len(line.get_xdata()) for line in lines] == [2, 1, 2]
-    assert lines[-1].get_ydata()[0] == UNIFORM_NLL

@@ -45,12 +45,40 @@ def test_a_saved_adapter_gives_the_same_logits_merged(model: StripedHyena2, tmp_
     base = StripedHyena2(model.config).eval()
     base.load_state_dict(before)
     with torch.no_grad():
-        merged = load_adapter(base, tmp_path / "best")(ids).logits
+        merged = load_adapter(base, tmp_path / "best", merge=True)(ids).logits
     torch.testing.assert_close(merged, expected, atol=2e-4, rtol=1e-4)
+
+
+def test_small_shifts_survive_bfloat16_weights(model: StripedHyena2, tmp_path: Path) -> None:
+    ids = random_bases(1, 50)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    adapted = add_lora(model, rank=4, alpha=8, dropout=0.0, targets=["l3"])
+    with torch.no_grad():
+        for name, parameter in adapted.named_parameters():
+            if "lora_B" in name:
+                parameter.normal_(std=1e-5)
+    save_trained(adapted, tmp_path / "best")
+
+    def rounded() -> StripedHyena2:
+        base = StripedHyena2(model.config)
+        base.load_state_dict(before)
+        return base.to_bfloat16().eval()
+
+    weights = load_adapter(rounded(), tmp_path / "best", merge=True).state_dict()
+    unchanged = rounded().state_dict()
+    moved = [
+        float((weights[name] != unchanged[name]).float().mean()) for name in unchanged if name.endswith("l3.weight")
+    ]
+    assert max(moved) < 0.02
+    kept = load_adapter(rounded(), tmp_path / "best", merge=False)
+    shifts = adapter_shifts(kept)
+    assert len(shifts) == 5 and min(shifts.values()) > 0
+    with torch.no_grad():
+        assert kept(ids).logits.shape == (1, 50, 512)
 
 
 def test_names_that_match_no_layer_are_refused(model: StripedHyena2, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="linear_qkv; use Wqkv, l1, l2, l3, out_filter_dense, out_proj, projections"):
         add_lora(model, rank=4, alpha=8, dropout=0.0, targets=["Wqkv", "linear_qkv"])
     with pytest.raises(InputError, match="holds no adapter"):
-        load_adapter(model, tmp_path)
+        load_adapter(model, tmp_path, merge=True)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from workflow.config import TrainConfig
+from workflow.errors import InputError
 from workflow.striped_hyena.adapters import adapter_shifts
 from workflow.striped_hyena.model import HyenaBlock, StripedHyena2
 from workflow.striped_hyena.objectives import base_nll, base_weights
@@ -79,16 +80,16 @@ class Adaptation(lightning.LightningModule):
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Log the step that is about to be made."""
         step = self.global_step + 1
+        if not math.isfinite(self._step_loss):
+            raise InputError(f"the training loss is {self._step_loss} at step {step}: lower train.learning_rate")
         if step % max(1, self.settings.steps // _POINTS_OF_CURVE) == 0:
             gradients = [p.grad for p in self.parameters() if p.grad is not None]
             self._log(
                 step,
                 train_loss=self._step_loss / max(self._step_weight, 1e-9),
-                grad_norm=float(nn.utils.get_total_norm(gradients)),
+                grad_norm=float(torch.stack([gradient.norm() for gradient in gradients]).norm()),
                 learning_rate=optimizer.param_groups[0]["lr"],
             )
-        if not math.isfinite(self._step_loss):
-            raise RuntimeError(f"the training loss is {self._step_loss} at step {step}: lower train.learning_rate")
         self._step_loss = self._step_weight = 0.0
 
     def on_validation_epoch_start(self) -> None:

@@ -18,6 +18,7 @@ from workflow.dataset.megatron import TokenFile
 from workflow.dataset.samples import TrainingSamples, validation_samples
 from workflow.errors import InputError
 from workflow.gates import GateLog
+from workflow.preflight import check_context
 from workflow.striped_hyena import PRESETS, StripedHyena2, load_checkpoint, save_checkpoint
 from workflow.striped_hyena.adapters import add_lora, load_adapter
 from workflow.striped_hyena.checkpoints import inspect_checkpoint
@@ -41,6 +42,9 @@ class LocalBackend:
             raise InputError("backend.device=cuda, but PyTorch sees no GPU: use backend.device=cpu")
         on_gpu = torch.cuda.is_available() and config.device != "cpu"
         self.device = torch.device("cuda" if on_gpu else "cpu")
+        # Some builds, those of the NGC containers among them, compute float32 products with 10 bits of mantissa.
+        torch.set_float32_matmul_precision("highest")
+        torch.backends.cudnn.allow_tf32 = False
 
     def convert(self, config: Config, checkpoint: Path | None, out: Path) -> dict[str, Any]:
         """Load strictly, or draw random weights for `train=scratch`, and save as safetensors."""
@@ -82,10 +86,11 @@ class LocalBackend:
             seed=config.seed,
             reverse_complement=train.reverse_complement,
         )
+        median_length = check_context(config, gates, samples.lengths, "training samples")
         validation = validation_samples(
             _token_file(tokens, "val"), context_length=train.context_length, count=train.validation_samples
         )
-        return training.fit(
+        counts = training.fit(
             trained,
             samples,
             validation,
@@ -95,6 +100,7 @@ class LocalBackend:
             folder=out,
             gates=gates,
         )
+        return counts | {"median_sample_length": median_length}
 
     def score(self, config: Config, model: ModelFiles, sequences: Iterable[np.ndarray]) -> Iterator[SequenceScore]:
         """Per-base log-probabilities, in order."""
@@ -120,14 +126,12 @@ class LocalBackend:
 
     def _load(self, files: ModelFiles, precision: str) -> StripedHyena2:
         best = files.trained / training.BEST if files.trained else None
-        if best is not None and (best / WEIGHTS).exists():
-            model = load_checkpoint(best / WEIGHTS).float()
-        else:
-            model = load_checkpoint(files.base / WEIGHTS).float()
-            if best is not None:
-                model = load_adapter(model, best)
-        if precision == "bf16":
-            model = model.to_bfloat16()
+        all_weights = best if best is not None and (best / WEIGHTS).exists() else files.base
+        model = load_checkpoint(all_weights / WEIGHTS)
+        model = model.to_bfloat16() if precision == "bf16" else model.float()
+        if best is not None and all_weights is not best:
+            # Merged into bfloat16 weights, small shifts would be rounded away.
+            model = load_adapter(model, best, merge=precision != "bf16")
         return model.to(self.device)
 
 

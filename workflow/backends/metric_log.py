@@ -14,9 +14,8 @@ def read_tensorboard(folder: Path) -> pd.DataFrame:
     An interrupted run logs the steps after its last state twice.
     """
     rows = []
-    for order, file in enumerate(
-        sorted(folder.glob("events.out.tfevents.*"), key=lambda path: path.stat().st_mtime_ns)
-    ):
+    # Their names begin with the time at which they were opened.
+    for order, file in enumerate(sorted(folder.glob("events.out.tfevents.*"))):
         events = EventAccumulator(str(file), size_guidance={"scalars": 0})
         events.Reload()
         for name in events.Tags()["scalars"]:

@@ -17,13 +17,14 @@ from typing import Any, cast
 
 import lightning
 import torch
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.callbacks import Callback, EarlyStopping
 from lightning.pytorch.loggers import TensorBoardLogger
 from peft import PeftModel
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
-from workflow.artifacts import publish, read_json, write_json
+from workflow.artifacts import publish, read_json, recover, write_json
 from workflow.backends.adaptation import Adaptation
 from workflow.backends.metric_log import read_tensorboard
 from workflow.backends.training_gates import check_adapters_move, check_first_validation_loss
@@ -180,7 +181,9 @@ def fit(
         num_sanity_val_steps=0,
         check_val_every_n_epoch=1,
         callbacks=callbacks,
-        plugins=[SafeCheckpointIO()],
+        # One process, also inside a SLURM job, which Lightning would else take charge of.
+        plugins=[LightningEnvironment(), SafeCheckpointIO()],
+        default_root_dir=folder,
         logger=TensorBoardLogger(folder, name=TENSORBOARD, version="", default_hp_metric=False),
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -190,6 +193,7 @@ def fit(
     adaptation = Adaptation(model, config)
     batches = _Batches(samples, validation, config)
     state = folder / STATE
+    recover(state)
     if not state.exists():
         # Without a state nothing here can be gone on with.
         shutil.rmtree(folder / TENSORBOARD, ignore_errors=True)
@@ -205,6 +209,8 @@ def fit(
     metrics = read_tensorboard(folder / TENSORBOARD)
     metrics.to_parquet(folder / "metrics.parquet", index=False)
     kept = _kept(state)
+    if not kept["finished"]:
+        raise RuntimeError(f"the training ended at step {kept['step']} of {config.steps}")
     consumed = kept["step"] * config.batch_size * config.accumulate
     validation_losses = metrics[metrics["name"] == "val_loss"]["value"]
     return {

@@ -64,6 +64,11 @@ class TrainingSamples:
         """Bases of all documents."""
         return int(self._bases.sum())
 
+    @property
+    def lengths(self) -> np.ndarray:
+        """Bases of every sample of an epoch."""
+        return self._epoch(0)[2]
+
     def __getitem__(self, sample: Sample) -> np.ndarray:
         """Bases of a sample, (length,) uint8 ASCII, case kept."""
         document = self.tokens[sample.document]

@@ -48,7 +48,25 @@ _NUMBER = r"^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?$"
 _CIRCULAR = r"(^|;)\s*Is_circular=true"
 
 
-def import_annotation(source: Path, target: Path, lengths: dict[str, int], block_bytes: int = BLOCK_BYTES) -> int:
+@dataclass(frozen=True)
+class ImportedAnnotation:
+    """What was found while importing.
+
+    Attributes
+    ----------
+    features : int
+        Rows of the table.
+    circular : frozenset of str
+        Sequences that the file says are circular (`Is_circular=true`).
+    """
+
+    features: int
+    circular: frozenset[str]
+
+
+def import_annotation(
+    source: Path, target: Path, lengths: dict[str, int], block_bytes: int = BLOCK_BYTES
+) -> ImportedAnnotation:
     """Check a GFF3 file and write it as the Parquet table `annotation.parquet`.
 
     Columns: seqid, source, type, start and end (0-based half-open; on a circular sequence the end may lie
@@ -69,8 +87,7 @@ def import_annotation(source: Path, target: Path, lengths: dict[str, int], block
 
     Returns
     -------
-    int
-        Number of rows.
+    ImportedAnnotation
 
     Raises
     ------
@@ -89,12 +106,13 @@ def import_annotation(source: Path, target: Path, lengths: dict[str, int], block
     checks.finish()
     if rows == 0:
         raise InputError(f"{source}, line 1: the file holds no features; is it GFF3?")
-    return rows
+    return ImportedAnnotation(rows, frozenset(checks.circular))
 
 
-def write_empty_annotation(target: Path) -> None:
+def write_empty_annotation(target: Path) -> ImportedAnnotation:
     """Write the table of a genome without annotation: the columns of `import_annotation`, no rows."""
     pq.write_table(SCHEMA.empty_table(), target)
+    return ImportedAnnotation(0, frozenset())
 
 
 def _parse(source: Path, text: bytes, lines: np.ndarray) -> pa.Table:

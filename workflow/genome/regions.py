@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
@@ -52,13 +54,15 @@ def merge_adjacent(regions: pd.DataFrame) -> pd.DataFrame:
     return merged.reset_index(drop=True)
 
 
-def purge_borders(regions: pd.DataFrame, purge: int) -> tuple[pd.DataFrame, int]:
+def purge_borders(
+    regions: pd.DataFrame, purge: int, circular: Mapping[str, int] | None = None
+) -> tuple[pd.DataFrame, int]:
     """Keep regions of different splits at least `purge` bases apart.
 
     At each border between neighbours of different splits a zone of `purge` bases is taken out, half on each
     side of its middle; a gap that is already there (a run of N) counts towards it. Since every way from one
     split to another crosses the middle of a border, no two bases of different splits on a sequence are
-    nearer than `purge`.
+    nearer than `purge`. On a circular sequence the last region is a neighbour of the first.
 
     Parameters
     ----------
@@ -66,6 +70,8 @@ def purge_borders(regions: pd.DataFrame, purge: int) -> tuple[pd.DataFrame, int]
         seqid, start, end, split, group; disjoint, sorted as in the genome.
     purge : int
         Bases.
+    circular : mapping, optional
+        Length of each circular sequence by seqid.
 
     Returns
     -------
@@ -75,15 +81,27 @@ def purge_borders(regions: pd.DataFrame, purge: int) -> tuple[pd.DataFrame, int]
         Bases taken out.
     """
     kept = []
-    for _, of_sequence in regions.groupby("seqid", sort=False):
+    for seqid, of_sequence in regions.groupby("seqid", sort=False):
         start, end = (of_sequence[name].to_numpy(np.int64) for name in ("start", "end"))
         split = of_sequence["split"].to_numpy()
         border = np.flatnonzero(split[1:] != split[:-1])
         middle = (end[border] + start[border + 1]) // 2
+        if length := (circular or {}).get(str(seqid)):
+            middle = _around(middle, start, end, split, length)
         row, piece_start, piece_end = _without(start, end, middle - purge // 2, middle + (purge + 1) // 2)
         kept.append(of_sequence.iloc[row].assign(start=piece_start, end=piece_end))
     left = pd.concat(kept, ignore_index=True)
     return left, total_bases(regions) - total_bases(left)
+
+
+def _around(middle: np.ndarray, start: np.ndarray, end: np.ndarray, split: np.ndarray, length: int) -> np.ndarray:
+    """Middles of the borders on a circle: also of that across the origin, and each once more a turn before and after.
+
+    So a zone that reaches past one end of the sequence is also there at the other end.
+    """
+    if split[0] != split[-1]:
+        middle = np.append(middle, (end[-1] + start[0] + length) // 2)
+    return np.concatenate([middle - length, middle, middle + length])
 
 
 def _without(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pandas as pd
 
@@ -12,7 +14,7 @@ from workflow.genome.kmers import K, Sketch
 _MAX_COPIES = 64
 
 
-def similar_groups(blocks: pd.DataFrame, sketch: Sketch, max_shared: float) -> np.ndarray:
+def similar_groups(blocks: pd.DataFrame, sketch: Sketch, max_shared: float, longest: float = math.inf) -> np.ndarray:
     """Group of each block: blocks tied by shared k-mers, directly or through others, are one group.
 
     Two blocks are tied when they share more than `max_shared` of the distinct k-mers of the smaller one
@@ -24,6 +26,8 @@ def similar_groups(blocks: pd.DataFrame, sketch: Sketch, max_shared: float) -> n
         seqid, start, end; disjoint, sorted as in the genome.
     sketch : Sketch
     max_shared : float
+    longest : float
+        Bases; in larger blocks that share of so many bases ties, as a small share of them is a long copy.
 
     Returns
     -------
@@ -36,7 +40,8 @@ def similar_groups(blocks: pd.DataFrame, sketch: Sketch, max_shared: float) -> n
     kmers = np.bincount(block, minlength=len(blocks))
     pairs, shared = _shared_counts(hashes, block, len(blocks))
     first, second = np.divmod(pairs, len(blocks))
-    tied = shared > max_shared * np.minimum(kmers[first], kmers[second])
+    compared = np.minimum(np.minimum(kmers[first], kmers[second]), longest / sketch.scale)
+    tied = shared > max_shared * compared
     return connected(len(blocks), zip(first[tied].tolist(), second[tied].tolist(), strict=True))
 
 

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pandas as pd
 
 from workflow.errors import InputError
 from workflow.genome.assignment import SPLITS, assign_groups, assign_runs
+from workflow.genome.components import connected
 from workflow.genome.kmers import Sketch
+from workflow.genome.names import natural_key
 from workflow.genome.regions import cut_blocks, merge_adjacent, purge_borders, total_bases
 from workflow.genome.similarity import similar_groups
 
 _COLUMNS = ["seqid", "start", "end", "split", "group"]
+#: Sequences that share more of the 31-mers of the smaller one are copies: those that differ in 5 % of their
+#: bases share 0.95^31 = 20 %. Yeast's chromosomes share at most 10 % (of chromosome I, its subtelomeres).
+_COPY_SHARED = 0.2
 _BLOCKS_OF_GENOME = 20
+#: So short that 2 % of a block, which may lie in train and in test, is 2 kb at most; in longer blocks no more may.
+_LONGEST_BLOCK = 100_000
+#: The purge gap takes no more than this part of a block, so that small genomes are not eaten up.
+_PURGE_OF_BLOCK = 4
 #: Runs of held-out blocks are longer than this many purge gaps: little is lost at their borders.
 _PURGES_OF_RUN = 20
-_SHORTEST_BLOCK, _LONGEST_BLOCK = 2_000, 1_000_000
-#: `auto` takes whole sequences only when val and test get this much of their share.
+#: A split should get at least and at most so many times its share of the bases.
 _LEAST_OF_SHARE, _MOST_OF_SHARE = 0.5, 2.0
 
 
@@ -34,6 +43,8 @@ class Split:
         `sequence` or `block`.
     groups : int
         How many units could be assigned one by one.
+    purge : int
+        Bases between regions of different splits, at least; 0 when whole sequences are divided.
     purged : int
         Bases left out at borders.
     """
@@ -41,7 +52,17 @@ class Split:
     regions: pd.DataFrame
     method: str
     groups: int
+    purge: int
     purged: int
+
+    def shares(self, bases: int) -> dict[str, float]:
+        """What each split got of so many bases."""
+        return {name: total_bases(self.regions[self.regions["split"] == name]) / bases for name in SPLITS}
+
+
+def shares_are_met(shares: dict[str, float], fractions: dict[str, float]) -> bool:
+    """Whether each split got between half and twice its fraction."""
+    return all(_LEAST_OF_SHARE <= shares[name] / fractions[name] <= _MOST_OF_SHARE for name in SPLITS)
 
 
 def split_genome(
@@ -56,6 +77,7 @@ def split_genome(
     max_shared: float,
     min_length: int,
     seed: int,
+    circular: Mapping[str, int] | None = None,
 ) -> Split:
     """Divide contigs into train, val and test.
 
@@ -68,40 +90,54 @@ def split_genome(
     sketch : Sketch
         k-mers of the contigs.
     method : str
-        `sequence`: whole homolog groups. `block`: contiguous blocks; those that share k-mers stay together,
-        and `purge` bases are left out at each border between splits. `auto`: whole groups when there are
-        three and val and test get between half and twice their share, else blocks.
+        `sequence`: whole homolog groups; those whose sequences share more than 20 % of the k-mers of the
+        smaller one are one. `block`: contiguous blocks; those that share k-mers stay together, and bases are
+        left out at each border between splits; not where there are homologs, which blocks would divide.
+        `auto`: whole groups when there are three and each split gets between half and twice its share, else
+        blocks.
     fractions : dict
         Share of the bases of train, val and test.
     block_length : int, optional
-        Bases; by default 1/20 of the contigs, within 2 kb to 1 Mb.
+        Bases; by default 1/20 of the contigs, at least twice `min_length` and at most 100 kb.
     purge : int
-        Bases, half on each side of a border.
+        Bases, half on each side of a border; a quarter of the block length where that is less.
     max_shared : float
-        Blocks that share a larger part of their k-mers than this go to one split.
+        Blocks that share a larger part of their k-mers than this, or k-mers of that part of 100 kb, go to one
+        split.
     min_length : int
         Bases; what purging leaves of a region goes too when it is shorter.
     seed : int
+    circular : mapping, optional
+        Length of each circular sequence by seqid: their last region lies next to the first.
 
     Raises
     ------
     InputError
-        A split would be empty.
+        A split would be empty, or homologs would be in several.
     """
     if method != "block":
-        split = _by_sequence(contigs, groups, fractions, seed)
-        if split is not None and (method == "sequence" or _gets_its_share(split.regions, fractions)):
+        split = _by_sequence(contigs, _with_copies(contigs, groups, sketch), fractions, seed)
+        if split is not None and (
+            method == "sequence" or shares_are_met(split.shares(total_bases(contigs)), fractions)
+        ):
             return split
-        if method == "sequence":
-            raise InputError(
-                f"split.method=sequence needs at least three sequences or homolog groups, there are "
-                f"{len({groups[seqid] for seqid in contigs['seqid'].unique()})}; use split.method=block"
-            )
+    _refuse_blocks(contigs, groups, method)
     if block_length is None:
-        block_length = min(max(total_bases(contigs) // _BLOCKS_OF_GENOME, _SHORTEST_BLOCK), _LONGEST_BLOCK)
+        block_length = min(max(total_bases(contigs) // _BLOCKS_OF_GENOME, 2 * min_length), _LONGEST_BLOCK)
     blocks = cut_blocks(contigs, block_length)
-    blocks["component"] = similar_groups(blocks, sketch, max_shared)
-    return _by_block(blocks, fractions, purge, min_length, seed)
+    blocks["component"] = similar_groups(blocks, sketch, max_shared, _LONGEST_BLOCK)
+    return _by_block(blocks, fractions, min(purge, block_length // _PURGE_OF_BLOCK), min_length, seed, circular)
+
+
+def _with_copies(contigs: pd.DataFrame, groups: dict[str, str], sketch: Sketch) -> dict[str, str]:
+    """Groups in which sequences that are copies of each other, whatever their names, are together."""
+    sequences = contigs.groupby("seqid", sort=False).agg(start=("start", "min"), end=("end", "max")).reset_index()
+    first_copy = similar_groups(sequences, sketch, _COPY_SHARED)
+    labels = sorted({groups[seqid] for seqid in sequences["seqid"]}, key=natural_key)
+    number = {label: index for index, label in enumerate(labels)}
+    group = sequences["seqid"].map(groups).map(number).to_numpy()
+    component = connected(len(labels), zip(group.tolist(), group[first_copy].tolist(), strict=True))
+    return {seqid: labels[component[index]] for seqid, index in zip(sequences["seqid"], group, strict=True)}
 
 
 def _by_sequence(contigs: pd.DataFrame, groups: dict[str, str], fractions: dict[str, float], seed: int) -> Split | None:
@@ -111,16 +147,44 @@ def _by_sequence(contigs: pd.DataFrame, groups: dict[str, str], fractions: dict[
     if len(bases) < len(SPLITS):
         return None
     regions["split"] = regions["group"].map(assign_groups(bases, fractions, seed))
-    return Split(regions[_COLUMNS], "sequence", len(bases), 0)
+    return Split(regions[_COLUMNS], "sequence", len(bases), 0, 0)
 
 
-def _gets_its_share(regions: pd.DataFrame, fractions: dict[str, float]) -> bool:
-    total = total_bases(regions)
-    of_share = [total_bases(regions[regions["split"] == name]) / (fractions[name] * total) for name in SPLITS[1:]]
-    return all(_LEAST_OF_SHARE <= share <= _MOST_OF_SHARE for share in of_share)
+def _refuse_blocks(contigs: pd.DataFrame, groups: dict[str, str], method: str) -> None:
+    """Raise InputError where blocks are not asked for, or would put homologs on two sides."""
+    seqids = pd.Series(contigs["seqid"].unique())
+    named = seqids.map(groups)
+    homologs = seqids[named.duplicated(keep=False)]
+    by_kmers = "set genome.sequence_names=null to use blocks that are kept together only where they share k-mers"
+    if method == "sequence":
+        raise InputError(
+            f"split.method=sequence needs at least three sequences or homolog groups that are not copies of each "
+            f"other, there are fewer among {len(seqids)} sequences; "
+            + ("use split.method=block" if homologs.empty else by_kmers)
+        )
+    if homologs.empty:
+        return
+    pair = " and ".join(homologs[named == named[homologs.index[0]]][:2])
+    if method == "block":
+        raise InputError(
+            f"split.method=block would put homologs on two sides ({pair} are of one group); "
+            f"use split.method=sequence, or {by_kmers}"
+        )
+    raise InputError(
+        f"split.method=auto finds no split: the {named.nunique()} homolog groups are fewer than three or too uneven "
+        f"for split.fractions, and blocks would put homologs on two sides ({pair} are of one group); "
+        f"use split.method=sequence to take uneven splits, or {by_kmers}"
+    )
 
 
-def _by_block(blocks: pd.DataFrame, fractions: dict[str, float], purge: int, min_length: int, seed: int) -> Split:
+def _by_block(
+    blocks: pd.DataFrame,
+    fractions: dict[str, float],
+    purge: int,
+    min_length: int,
+    seed: int,
+    circular: Mapping[str, int] | None,
+) -> Split:
     """Runs of blocks; `component` numbers those that must stay together."""
     n_groups = blocks["component"].nunique()
     if n_groups < len(SPLITS):
@@ -132,7 +196,7 @@ def _by_block(blocks: pd.DataFrame, fractions: dict[str, float], purge: int, min
     component = blocks["component"].to_numpy()
     split = assign_runs(size, component, fractions, _PURGES_OF_RUN * purge, seed)
     regions = blocks.assign(split=split, group="block" + blocks["component"].astype(str))
-    regions, purged = purge_borders(merge_adjacent(regions[_COLUMNS]), purge)
+    regions, purged = purge_borders(merge_adjacent(regions[_COLUMNS]), purge, circular)
     is_long = regions["end"] - regions["start"] >= min_length
     purged += total_bases(regions[~is_long])
     regions = regions[is_long].reset_index(drop=True)
@@ -142,4 +206,4 @@ def _by_block(blocks: pd.DataFrame, fractions: dict[str, float], purge: int, min
             f"purging {purge} bases at each border leaves nothing of {' and '.join(empty)}; "
             "lower split.purge or raise split.block_length"
         )
-    return Split(regions, "block", n_groups, purged)
+    return Split(regions, "block", n_groups, purge, purged)

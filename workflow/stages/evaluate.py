@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from evaluation import report
-from workflow.genome.files import locate
 from workflow.stages.context import StageContext
 
 
@@ -19,7 +18,4 @@ def evaluate(context: StageContext) -> dict[str, object]:
     InputError
         A stage that the report needs has not run, or the table of measurements cannot be used.
     """
-    settings = asdict(context.config.evaluation)
-    if settings["experiment"]:
-        settings["experiment"] = str(locate(settings["experiment"], "evaluation.experiment names it"))
-    return report.build(context.run, context.out, **settings, seed=context.config.seed)
+    return report.build(context.run, context.out, **asdict(context.config.evaluation), seed=context.config.seed)

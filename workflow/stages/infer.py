@@ -94,22 +94,30 @@ def _given_prompts(config: InferConfig, out: Path) -> Iterator[tuple[str, str, s
 
 
 def _prompts_from_windows(context: StageContext) -> Iterator[tuple[str, str, str | None]]:
-    """Beginnings of evenly spaced test windows, each with its true continuation."""
+    """Evenly spaced places of the test regions, each with its true continuation."""
     config, folder = context.config.infer, context.published("prepare")
-    windows = read_table(folder / "windows.parquet")
-    long_enough = windows["end"] - windows["start"] >= config.prompt_length + config.length
-    windows = windows[(windows["split"] == "test") & long_enough]
-    if windows.empty:
+    length = config.prompt_length + config.length
+    regions = read_table(folder / "split.parquet")
+    places = [
+        (seqid, start)
+        for seqid, first, end, split in regions[["seqid", "start", "end", "split"]].itertuples(index=False, name=None)
+        if split == "test"
+        for start in range(first, end - length + 1, length)
+    ]
+    if not places:
         raise InputError(
-            f"no test window holds infer.prompt_length + infer.length = {config.prompt_length + config.length} bases: "
+            f"no test region holds infer.prompt_length + infer.length = {length} bases: "
             "make one of them smaller, or give infer.prompts"
         )
-    genome = Genome(folder / "genome.fa")
-    rows = np.unique(np.linspace(0, len(windows) - 1, min(config.n_prompts, len(windows))).round().astype(int))
-    columns = ["sequence_id", "seqid", "start", "end", "strand"]
-    for sequence_id, *place in windows.iloc[rows][columns].itertuples(index=False, name=None):
-        bases = genome.fetch(*place).tobytes().decode("ascii")
-        yield sequence_id, bases[: config.prompt_length], bases[config.prompt_length :][: config.length]
+    rows = np.unique(np.linspace(0, len(places) - 1, min(config.n_prompts, len(places))).round().astype(int))
+    with Genome(folder / "genome.fa") as genome:
+        for seqid, start in (places[row] for row in rows):
+            bases = genome.fetch(seqid, start, start + length).tobytes().decode("ascii")
+            yield (
+                f"{seqid}:{start}-{start + config.prompt_length}",
+                bases[: config.prompt_length],
+                bases[config.prompt_length :],
+            )
 
 
 def _seed(run_seed: int, prompt_id: str, sample: int) -> int:

@@ -12,6 +12,7 @@ from workflow.backends import ModelFiles
 from workflow.console import track
 from workflow.errors import InputError
 from workflow.genome.sequences import Genome
+from workflow.preflight import check_context
 from workflow.stages.context import StageContext
 
 _MOST_MASS_OUTSIDE = 0.05
@@ -43,7 +44,9 @@ def predict(context: StageContext) -> dict[str, object]:
     if windows.empty:
         raise InputError(f"the split {config.predict.split} has no windows: make split.fractions larger")
     genome = Genome(genome_folder / "genome.fa")
-    counts: dict[str, object] = {"windows": len(windows), "bases": int((windows["end"] - windows["start"]).sum())}
+    lengths = (windows["end"] - windows["start"]).to_numpy()
+    check_context(config, context.gates, lengths, "scored windows")
+    counts: dict[str, object] = {"windows": len(windows), "bases": int(lengths.sum())}
     for name, files in context.models().items():
         out = context.out / name
         out.mkdir()
@@ -51,7 +54,7 @@ def predict(context: StageContext) -> dict[str, object]:
         scores.to_parquet(out / "scores.parquet", index=False)
         nll = -float(scores["sum"].sum() / scores["n"].sum())
         counts |= {f"{name}_nll_nats_per_base": nll, f"{name}_perplexity": float(np.exp(nll))}
-        _check_mass(context, scores, name)
+        _check_mass(context, float(np.average(scores["outside_acgt"], weights=lengths)), name)
     return counts
 
 
@@ -71,8 +74,7 @@ def _score(
     return pd.concat([windows[["sequence_id"]], table], axis=1)
 
 
-def _check_mass(context: StageContext, scores: pd.DataFrame, name: str) -> None:
-    outside = float(scores["outside_acgt"].mean())
+def _check_mass(context: StageContext, outside: float, name: str) -> None:
     context.gates.check(
         "mass_outside_acgt",
         outside <= _MOST_MASS_OUTSIDE,

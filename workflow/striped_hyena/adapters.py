@@ -36,12 +36,23 @@ def add_lora(model: StripedHyena2, *, rank: int, alpha: float, dropout: float, t
     return cast(PeftModel, get_peft_model(cast(Any, model), settings))
 
 
-def load_adapter(model: StripedHyena2, folder: Path) -> StripedHyena2:
-    """The model with the adapter of `folder` (peft format) merged into its weights."""
+def load_adapter(model: StripedHyena2, folder: Path, *, merge: bool) -> StripedHyena2:
+    """The model with the adapter of `folder` (peft format).
+
+    Parameters
+    ----------
+    merge : bool
+        Add the adapter to the weights, which is faster, or keep it beside them in float32.
+
+    Raises
+    ------
+    InputError
+        There is no adapter in `folder`.
+    """
     if not (folder / "adapter_model.safetensors").exists():
         raise InputError(f"{folder} holds no adapter (adapter_model.safetensors)")
     adapted = PeftModel.from_pretrained(cast(Any, model), str(folder))
-    return cast(StripedHyena2, adapted.merge_and_unload())
+    return cast(StripedHyena2, adapted.merge_and_unload() if merge else adapted.get_base_model())
 
 
 @torch.no_grad()
