@@ -208,6 +208,8 @@ def _notes(comparison: Comparison, split: str, confidence: float) -> list[str]:
                 f"The {model} model is no better than a uniform guess (NLL {number(nll.estimate)} against ln 4 = "
                 f"{number(UNIFORM_NLL)} nats per base): look for a fault before reading anything else."
             )
-    if comparison.windows < _FEW_WINDOWS:
+    if comparison.windows == 1:
+        notes.append("There is only one window: nothing can be said about the uncertainty.")
+    elif comparison.windows < _FEW_WINDOWS:
         notes.append(f"There are only {plural(comparison.windows, 'window')}: the intervals are rough.")
     return notes

@@ -89,7 +89,7 @@ def _locate(path: str) -> Path:
     for candidate in (Path(path), Path(evaluation.__file__).resolve().parent.parent / path):
         if candidate.is_file():
             return candidate
-    raise InputError(f"evaluation.experiment: there is no file {path}")
+    raise InputError(f"evaluation.experiment: {path} does not exist")
 
 
 def _read(path: Path, id_column: str, value_column: str) -> pd.DataFrame:

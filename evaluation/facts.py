@@ -9,7 +9,6 @@ from typing import Any
 import pandas as pd
 
 from evaluation.records import Record, read_record, stages_of_report
-from evaluation.scores import WindowScores
 from evaluation.text import MISSING, count, number, plural
 from workflow.artifacts import read_table
 
@@ -70,15 +69,21 @@ class RunFacts:
         table = pd.DataFrame(rows, columns=["stage", *_GATE])
         return table.sort_values("passed", kind="stable", ignore_index=True)
 
-    def lines(self, scores: WindowScores) -> list[tuple[str, str]]:
-        """The run in about ten lines: label and text."""
+    def lines(self, windows: int, typical_length: int) -> list[tuple[str, str]]:
+        """The run in about ten lines: label and text.
+
+        Parameters
+        ----------
+        windows, typical_length : int
+            Number of scored windows, and their base-weighted median length (bp).
+        """
         return [
             ("Genome", self._genome_line()),
             ("Split", self._split_line()),
             ("Model", self._model_line()),
             ("Adaptation", self._adaptation_line()),
             ("Training", self._training_line()),
-            ("Scoring", self._scoring_line(scores)),
+            ("Scoring", self._scoring_line(windows, typical_length)),
             ("Engine", self._engine_line()),
             ("Seed", str(self.setting("predict", "seed"))),
             ("Software", ", ".join(f"{k} {v}" for k, v in self.manifests["predict"].value("versions").items())),
@@ -143,10 +148,10 @@ class RunFacts:
             f"peak learning rate {self.setting('train', 'train', 'learning_rate')}",
         )
 
-    def _scoring_line(self, scores: WindowScores) -> str:
-        windows = plural(len(scores.table), f"{self.split} window")
+    def _scoring_line(self, windows: int, typical_length: int) -> str:
         return _join(
-            f"{windows}, half of their bases in windows of {count(scores.typical_length)} bases or more",
+            plural(windows, f"{self.split} window"),
+            f"base-weighted median length {count(typical_length)} bases",
             self.setting("predict", "predict", "precision"),
         )
 

@@ -150,7 +150,7 @@ def score_distributions(scores: WindowScores, labels: dict[str, str], gain: Inte
         _draw_violin(panels[1], place, per_window, COLOURS[model])
     panels[1].axhline(UNIFORM_NLL, color=COLOURS["uniform"], linestyle=":")
     panels[1].set_xticks(range(len(values)), [labels[model].replace(" ", "\n", 1) for model in values])
-    panels[1].set(ylabel="NLL (nats per base)", title="b")
+    panels[1].set(xlim=(-0.6, len(values) - 0.4), ylabel="NLL (nats per base)", title="b")
     if gain is not None:
         _draw_gain_histogram(panels[2], scores.gain("adapted", "base"), gain)
     handles, names = panels[0].get_legend_handles_labels()
@@ -166,7 +166,7 @@ def _draw_violin(axes: Axes, place: int, values: np.ndarray, colour: str) -> Non
             part.set(facecolor=colour, alpha=0.3, edgecolor=colour, linewidth=0.8)
     if len(values) <= _MOST_POINTS:
         # The golden ratio spreads any number of points evenly and the same way in every run.
-        jitter = ((np.arange(len(values)) * 0.618034) % 1 - 0.5) * 0.28
+        jitter = ((np.arange(len(values)) * 0.618034 + 0.5) % 1 - 0.5) * 0.28
         axes.scatter(place + jitter, values, s=5, color=colour, alpha=0.7, linewidths=0)
     low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
     axes.vlines(place, low, high, color="#222222", linewidth=3)

@@ -79,4 +79,5 @@ def above(metrics: pd.DataFrame, ceiling: float) -> str:
 
 def _losses(metrics: pd.DataFrame) -> pd.DataFrame:
     """The finite values of the curves."""
-    return metrics[metrics["name"].isin(list(_LOOKS)) & np.isfinite(metrics["value"])]
+    losses: pd.DataFrame = metrics[metrics["name"].isin(list(_LOOKS)) & np.isfinite(metrics["value"])]
+    return losses

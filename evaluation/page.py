@@ -16,6 +16,7 @@ from evaluation.facts import RunFacts
 from evaluation.generation import Generation
 from evaluation.scores import WindowScores
 from evaluation.tables import Table
+from evaluation.text import plural
 from workflow.artifacts import InputError, PerBaseScores
 
 
@@ -121,7 +122,7 @@ def render(findings: Findings, parts: list[Section], figures: Path, methods: lis
         genome=findings.facts.genome,
         verdict=findings.verdict,
         fired=gates[~gates["passed"].astype(bool)].to_dict("records"),
-        lines=findings.facts.lines(findings.scores),
+        lines=findings.facts.lines(len(findings.scores.table), findings.scores.typical_length),
         sections=parts,
         methods=methods,
         data_uri=lambda name: style.as_data_uri(figures / f"{name}.png"),
@@ -136,10 +137,11 @@ def save_figures(parts: list[Section], folder: Path) -> None:
 
 
 def _left_out(scores: WindowScores) -> str:
+    scored = f"{plural(scores.bases, 'base')} in {plural(len(scores.table), 'window')}"
     return (
-        f"{scores.bases:,} bases in {len(scores.table):,} windows are scored, the same for every model. Left out: "
-        f"{scores.undefined:,} without a prediction (such as the first base of a window), {scores.not_acgt:,} that "
-        f"are none of A, C, G, T, and {scores.empty_windows:,} windows without a scored base."
+        f"{scored}: these are scored, the same for every model. Left out: {scores.undefined:,} without a prediction "
+        f"(such as the first base of a window), {scores.not_acgt:,} that are none of A, C, G, T, and "
+        f"{plural(scores.empty_windows, 'window')} without a scored base."
     )
 
 

@@ -16,6 +16,8 @@ from evaluation.scores import WindowScores
 from evaluation.text import MISSING, bracketed, count, number
 
 _SHOWN_AT_EACH_END = 10
+#: Letters. Six columns of such words fit on the page.
+_LONGEST_WORD = 24
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,11 @@ class Table:
     rows: list[list[str]]
     words: int = 1
     fired: set[int] = field(default_factory=set)
+
+    @staticmethod
+    def may_break(cell: str) -> bool:
+        """Whether a cell holds a word, such as a sequence's name, that would widen the table beyond the page."""
+        return max(map(len, cell.split()), default=0) > _LONGEST_WORD
 
 
 def models_table(comparison: Comparison, labels: Mapping[str, str], outside: Mapping[str, float]) -> Table:

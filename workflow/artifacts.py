@@ -119,7 +119,12 @@ def run_lock(folder: Path) -> Iterator[None]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file (UTF-8) so that a reader sees the old content or the new, never a part."""
+    """Write a text file (UTF-8) so that a reader sees the old content or the new, never a part.
+
+    What a killed writer of the same file left is removed.
+    """
+    for leftover in path.parent.glob(f".{path.name}{_TEMPORARY_MARK}*"):
+        leftover.unlink()
     temporary = path.with_name(f".{path.name}{_TEMPORARY_MARK}{os.getpid()}")
     temporary.write_text(text, encoding="utf-8")
     os.replace(temporary, path)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from workflow.artifacts import PerBaseWriter, read_json, write_json
+from workflow.artifacts import PerBaseWriter, write_json
 from workflow.config import (
     BackendConfig,
     Config,
@@ -96,6 +96,7 @@ def build_run(
     generated: bool = True,
     gates: tuple[dict[str, object], ...] = (),
     name: str = "toy",
+    seqid: str = "toy",
     split: str = "test",
     method: str = "lora",
     evaluation: EvaluationConfig | None = None,
@@ -120,8 +121,8 @@ def build_run(
     (folder / "predict").mkdir()
     index = pd.DataFrame(
         {
-            "sequence_id": [f"{name}:{20_000 + length * r}-{20_000 + length * (r + 1)}(+)" for r in range(windows)],
-            "seqid": name,
+            "sequence_id": [f"{seqid}:{20_000 + length * r}-{20_000 + length * (r + 1)}(+)" for r in range(windows)],
+            "seqid": seqid,
             "start": 20_000 + length * np.arange(windows),
             "end": 20_000 + length * np.arange(1, windows + 1),
             "strand": "+",
@@ -166,13 +167,6 @@ def _fingerprint(stage: str) -> str:
     return f"fingerprint of {stage}"
 
 
-def edit_manifest(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    """Apply `change` to the manifest of a stage."""
-    manifest = read_json(folder / "manifest.json")
-    change(manifest)
-    write_json(folder / "manifest.json", manifest)
-
-
 def write_predictions(folder: Path, index: pd.DataFrame, bases: np.ndarray, predictor: Predictor) -> None:
     """Per-base predictions; like a model without a begin token, none for the first base of a window."""
     folder.mkdir(parents=True)
@@ -211,7 +205,7 @@ def _write_prepare(folder: Path, genome: np.ndarray, windows: int, length: int) 
 def _write_preprocess(folder: Path, name: str, genome: np.ndarray) -> None:
     folder.mkdir()
     for split, part in (("train", genome[:15_000]), ("val", genome[16_000:20_000]), ("test", genome[20_000:])):
-        (folder / f"{name.replace('/', '_')}_byte-level_{split}.bin").write_bytes(part.tobytes() + b"\0")
+        (folder / f"{name}_byte-level_{split}.bin").write_bytes(part.tobytes() + b"\0")
 
 
 def _metrics() -> pd.DataFrame:

@@ -112,3 +112,4 @@ def test_a_single_window_claims_nothing() -> None:
     _, found = verdict(scores(windows=1, base=1.3, adapted=1.0, markov=1.3))
     assert found.outcome == "none"
     assert "[no interval]" in found.headline
+    assert "There is only one window: nothing can be said about the uncertainty." in found.notes

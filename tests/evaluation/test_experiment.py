@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import evaluation
 from evaluation.experiment import Experiment, compare
 from evaluation.scores import WindowScores
 from workflow.artifacts import InputError
@@ -19,7 +20,7 @@ def scores(rows: int = 20) -> WindowScores:
 
 
 def run(path: Path, id_column: str = "sequence_id", value_column: str = "value") -> Experiment:
-    return compare(path, id_column, value_column, scores(), 200, 0.95, seed=0)
+    return compare(str(path), id_column, value_column, scores(), 200, 0.95, seed=0)
 
 
 @pytest.mark.parametrize("suffix", ["csv", "tsv", "parquet"])
@@ -61,3 +62,15 @@ def test_faults_name_file_and_column(tmp_path: Path, text: str, message: str) ->
 def test_missing_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"m\.csv does not exist"):
         run(tmp_path / "m.csv")
+
+
+def test_relative_names_are_found_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = "sequence_id,value\nw1,1\nw2,2\nw3,3\n"
+    (tmp_path / "root" / "evaluation").mkdir(parents=True)
+    (tmp_path / "here").mkdir()
+    monkeypatch.setattr(evaluation, "__file__", str(tmp_path / "root" / "evaluation" / "__init__.py"))
+    monkeypatch.chdir(tmp_path / "here")
+    (tmp_path / "root" / "m.csv").write_text(table)
+    assert len(run(Path("m.csv")).table) == 3
+    (tmp_path / "here" / "m.csv").write_text(table + "w4,4\n")
+    assert len(run(Path("m.csv")).table) == 4

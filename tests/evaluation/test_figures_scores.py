@@ -6,7 +6,7 @@ import pytest
 
 from evaluation import figures_scores
 from evaluation.bootstrap import Interval
-from evaluation.scores import UNIFORM_NLL, WindowScores
+from evaluation.scores import WindowScores
 
 LABELS = {"base": "base", "adapted": "adapted", "markov": "Markov order 3"}
 

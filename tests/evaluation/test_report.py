@@ -13,9 +13,9 @@ import pandas as pd
 import pytest
 from matplotlib.image import imread
 
-from evaluation import report
+from evaluation import page, report
 from evaluation.scores import UNIFORM_NLL
-from workflow.artifacts import InputError, write_json
+from workflow.artifacts import InputError, PerBaseScores, run_lock, write_json
 
 QUICK = {"bootstrap_samples": 300, "markov_max_order": 4}
 FIGURES = {"learning_curve", "heatmap", "entropy", "scores", "logo", "gc", "lengths", "kmers"}
@@ -26,6 +26,12 @@ def built(improved_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("report")
     report.build(improved_run, out, **QUICK)
     return out
+
+
+@pytest.fixture
+def without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing takes nearly all of the time."""
+    monkeypatch.setattr(page, "sections", lambda *unused: [])
 
 
 def metrics(out: Path) -> dict[str, object]:
@@ -51,13 +57,32 @@ def test_planted_improvement_reaches_every_output(built: Path) -> None:
     found = metrics(built)
     gain = next(d for d in found["differences"] if d["reference"] == "base" and d["model"] == "adapted")  # type: ignore[attr-defined]
     assert gain["gain_low"] < 0.05 < gain["gain_high"]
-    page = (built / "report.html").read_text()
-    assert page.index("The adapted model explains 0.0") < page.index("The run</h2>")
+    text = (built / "report.html").read_text()
+    assert text.index("The adapted model explains 0.0") < text.index("The run</h2>")
     windows = pd.read_csv(built / "tables" / "windows.csv")
     assert windows["rank"].tolist() == list(range(1, 25))
     assert windows["gain"].is_monotonic_decreasing
     np.testing.assert_allclose(windows["nll_base"] - windows["nll_adapted"], windows["gain"])
     assert np.average(windows["gain"], weights=windows["bases"]) == pytest.approx(gain["gain"])
+
+
+def test_the_run_is_told_in_realised_numbers(built: Path) -> None:
+    text = (built / "report.html").read_text()
+    assert "24 test windows · base-weighted median length 200 bases" in text
+    assert "median sample 300 of at most 512 bases" in text
+    assert "toy · Testudo exempli · turtle.fa.gz · 24,800 bases" in text
+
+
+@pytest.mark.usefixtures("without_figures")
+def test_mass_outside_acgt_is_weighted_by_bases(make_run: Callable[..., Path], tmp_path: Path) -> None:
+    store = PerBaseScores(make_run(windows=2) / "predict" / "base")
+    index = store.index.assign(start=[0, 300], end=[300, 400], offset=[0, 300], length=[300, 100])
+    index.to_parquet(store.folder / "index.parquet")
+    scores = pd.read_parquet(store.folder / "scores.parquet")
+    scores.assign(outside_acgt=[0.0, 0.4]).to_parquet(store.folder / "scores.parquet")
+    run = store.folder.parents[1]
+    report.build(run, tmp_path, **QUICK)
+    assert metrics(tmp_path)["outside_acgt"] == {"base": pytest.approx(0.1)}
 
 
 def test_page_stands_alone(built: Path) -> None:
@@ -85,6 +110,7 @@ def test_same_run_same_report(improved_run: Path, built: Path, tmp_path: Path) -
         assert (tmp_path / name).read_bytes() == (built / name).read_bytes()
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_uniform_scores_ln_4_and_certain_scores_zero(
     make_run: Callable[..., Path], predictors: dict[str, object], tmp_path: Path
 ) -> None:
@@ -100,19 +126,41 @@ def test_uniform_scores_ln_4_and_certain_scores_zero(
 def test_base_alone_without_training_or_generation(make_run: Callable[..., Path], tmp_path: Path) -> None:
     headline = report.build(make_run(trained=False, generated=False), tmp_path, **QUICK)
     assert str(headline["verdict"]).startswith("The base model, without adaptation")
-    page = (tmp_path / "report.html").read_text()
-    assert "none (zero-shot)" in page
-    assert "Nothing was trained in this run." in page
-    assert "Generated sequences" not in page
+    text = (tmp_path / "report.html").read_text()
+    assert "none (zero-shot)" in text
+    assert "Nothing was trained in this run." in text
+    assert "Generated sequences" not in text
     assert {path.stem for path in (tmp_path / "figures").iterdir()} == {"heatmap", "entropy", "scores"}
 
 
-def test_from_scratch_without_base(
+def test_a_kept_training_of_other_settings_stays_out(make_run: Callable[..., Path], tmp_path: Path) -> None:
+    run = make_run(generated=False)
+    manifest = json.loads((run / "predict" / "manifest.json").read_text())
+    del manifest["identity"]["stages"]["train"]
+    write_json(run / "predict" / "manifest.json", manifest)
+    report.build(run, tmp_path, **QUICK)
+    text = (tmp_path / "report.html").read_text()
+    assert "none (zero-shot)" in text
+    assert "Nothing was trained in this run." in text
+    assert not (tmp_path / "figures" / "learning_curve.png").exists()
+    assert not (tmp_path / "tables" / "training.csv").exists()
+
+
+def test_from_scratch_without_base_on_one_window(
     make_run: Callable[..., Path], predictors: dict[str, object], tmp_path: Path
 ) -> None:
-    headline = report.build(make_run(base=None, adapted=predictors["noisy"], generated=False), tmp_path, **QUICK)
+    run = make_run(base=None, adapted=predictors["noisy"], method="scratch", windows=1, length=2000)
+    log = pd.read_parquet(run / "train" / "metrics.parquet")
+    log.loc[log["step"] < 10, "value"] = 6.2
+    log.to_parquet(run / "train" / "metrics.parquet")
+    headline = report.build(run, tmp_path, **QUICK)
     assert str(headline["verdict"]).startswith("The model, trained from scratch")
     assert "nll_base" not in headline
+    text = (tmp_path / "report.html").read_text()
+    assert "all weights, from random ones" in text
+    assert "There is only one window" in text
+    assert "9 early values of up to 6.20 nats per base" in text
+    assert {path.stem for path in (tmp_path / "figures").iterdir()} == FIGURES
 
 
 def test_hostile_names_are_escaped_and_fired_gates_come_first(make_run: Callable[..., Path], tmp_path: Path) -> None:
@@ -120,26 +168,29 @@ def test_hostile_names_are_escaped_and_fired_gates_come_first(make_run: Callable
         {"name": "quiet", "passed": True, "saw": "1", "limit": "2", "why": "because."},
         {"name": "loud", "passed": False, "saw": "<i>3</i>", "limit": "2", "why": "It matters."},
     )
-    name = "<script>alert('$x$')</script>"
+    seqid = "<script>alert('$x$')</script>"
     headline = report.build(
-        make_run(gates=gates, name=name), tmp_path, heatmap_window=f"{name}:20600-20800(+)", **QUICK
+        make_run(gates=gates, seqid=seqid, generated=False),
+        tmp_path,
+        heatmap_window=f"{seqid}:20600-20800(+)",
+        **QUICK,
     )
     assert headline["gates_fired"] == 1
-    page = (tmp_path / "report.html").read_text()
-    assert "<b>loud</b> (predict): saw &lt;i&gt;3&lt;/i&gt;, limit 2. It matters." in page
+    text = (tmp_path / "report.html").read_text()
+    assert "<b>loud</b> (predict): saw &lt;i&gt;3&lt;/i&gt;, limit 2. It matters." in text
     assert pd.read_csv(tmp_path / "tables" / "gates.csv")["name"].tolist() == ["loud", "quiet"]
-    assert page.index("loud") < page.index("quiet")
+    assert text.index("loud") < text.index("quiet")
     structure = Structure()
-    structure.feed(page)
+    structure.feed(text)
     assert "script" not in structure.tags
-    assert "&lt;script&gt;alert(" in page
-    assert "(chosen by the user)" in page
+    assert "&lt;script&gt;alert(" in text
+    assert "(chosen by the user)" in text
 
 
 def test_experiment_is_correlated_and_drawn(
     make_run: Callable[..., Path], predictors: dict[str, object], tmp_path: Path
 ) -> None:
-    run = make_run(base=predictors["noisy"])
+    run = make_run(base=predictors["noisy"], generated=False)
     index = pd.read_parquet(run / "predict" / "base" / "scores.parquet")
     index.assign(value=index["mean"] * 10).to_csv(tmp_path / "m.csv", index=False)
     out = tmp_path / "out"
@@ -175,9 +226,9 @@ def test_unknown_window_is_refused(make_run: Callable[..., Path], tmp_path: Path
         report.build(make_run(), tmp_path, heatmap_window="nowhere", **QUICK)
 
 
-def test_command_builds_again_and_keeps_the_manifest(make_run: Callable[..., Path]) -> None:
-    run = make_run()
-    manifest = json.loads((run / "predict" / "manifest.json").read_text())
+def test_command_builds_again_and_keeps_the_identity(make_run: Callable[..., Path]) -> None:
+    run = make_run(generated=False)
+    manifest = json.loads((run / "predict" / "manifest.json").read_text()) | {"outputs": [], "counts": {}}
     (run / "evaluate").mkdir()
     (run / "evaluate" / "report.html").touch()
     write_json(run / "evaluate" / "manifest.json", manifest)
@@ -191,7 +242,38 @@ def test_command_builds_again_and_keeps_the_manifest(make_run: Callable[..., Pat
     assert done.stdout.strip() == str(run / "evaluate" / "report.html")
     assert done.stderr == ""
     assert metrics(run / "evaluate")["intervals"]["bootstrap_samples"] == 500  # type: ignore[index]
-    assert json.loads((run / "evaluate" / "manifest.json").read_text()) == manifest
+    kept = json.loads((run / "evaluate" / "manifest.json").read_text())
+    files = {item["path"]: item["bytes"] for item in kept.pop("outputs")}
+    assert files["report.html"] == (run / "evaluate" / "report.html").stat().st_size
+    assert {"metrics.json", "tables/windows.csv", "figures/heatmap.png"} < files.keys()
+    assert "manifest.json" not in files
+    assert kept.pop("counts")["windows"] == 24
+    assert kept.items() <= manifest.items()
+
+
+def test_command_waits_for_no_running_workflow(
+    make_run: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = make_run()
+    with run_lock(run):
+        assert report.main([str(run)]) == 2
+    assert f"another process works on {run}" in capsys.readouterr().err
+    assert not (run / "evaluate").exists()
+
+
+@pytest.mark.parametrize("change", [{"markov_max_order": None}, {"of_the_future": 1}])
+def test_settings_of_another_version_are_refused(
+    make_run: Callable[..., Path], capsys: pytest.CaptureFixture[str], change: dict[str, object]
+) -> None:
+    run = make_run()
+    manifest = json.loads((run / "predict" / "manifest.json").read_text())
+    settings = manifest["config"]["evaluation"] | change
+    manifest["config"]["evaluation"] = {key: value for key, value in settings.items() if change.get(key, 0) is not None}
+    write_json(run / "predict" / "manifest.json", manifest)
+    assert report.main([str(run)]) == 2
+    message = capsys.readouterr().err
+    assert "written by another version: run the stage again with stage=predict force=true" in message
+    assert message.count("\n") == 1
 
 
 def test_command_names_faults_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

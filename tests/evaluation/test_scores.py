@@ -138,3 +138,11 @@ def test_probability_zero_of_what_is_there_is_refused(tmp_path: Path) -> None:
 def test_nothing_to_score_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no base could be scored"):
         score_windows({"base": store(tmp_path, [np.full((2, 4), np.nan)], [b"AC"])})
+
+
+def test_typical_length_is_weighted_by_bases(tmp_path: Path) -> None:
+    lengths = [1, 1, 1, 1, 6, 4]
+    even = [np.full((length, 4), np.log(0.25)) for length in lengths]
+    scores = score_windows({"base": store(tmp_path, even, [b"A" * length for length in lengths])})
+    # 6 of 14 bases lie in the longest window, 10 in the two longest; the plain median is 1.
+    assert scores.typical_length == 4

@@ -17,9 +17,9 @@ GOOD = "chr1\ttool\tgene\t1\t10\t.\t+\t.\tID=g1"
 def imported(tmp_path: Path, text: str | bytes, block_bytes: int = 1 << 20) -> pd.DataFrame:
     source, target = tmp_path / "in.gff3", tmp_path / "annotation.parquet"
     source.write_bytes(text.encode() if isinstance(text, str) else text)
-    rows = import_annotation(source, target, LENGTHS, block_bytes)
+    found = import_annotation(source, target, LENGTHS, block_bytes)
     table = pd.read_parquet(target)
-    assert len(table) == rows
+    assert len(table) == found.features
     return table
 
 
@@ -142,6 +142,14 @@ def test_features_across_the_origin(tmp_path: Path) -> None:
         imported(tmp_path, "\n".join([across.format(end=201), region]))
     with pytest.raises(InputError, match=r"line 1: .*a circular sequence needs Is_circular=true on its region"):
         imported(tmp_path, across.format(end=200))
+
+
+def test_circular_sequences_are_told(tmp_path: Path) -> None:
+    region = "{}\tt\tregion\t1\t50\t.\t+\t.\tID=r;Is_circular={}\n"
+    source, target = tmp_path / "in.gff3", tmp_path / "annotation.parquet"
+    source.write_text(GOOD + "\n" + region.format("circle", "true") + region.format("2", "false"))
+    assert import_annotation(source, target, LENGTHS, 20).circular == {"circle"}
+    assert write_empty_annotation(target).circular == set()
 
 
 def test_empty_table_has_the_same_columns(tmp_path: Path) -> None:

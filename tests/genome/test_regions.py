@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 from hypothesis import given
@@ -65,6 +67,32 @@ def test_purging_keeps_splits_apart_and_takes_only_what_lies_near_borders(region
     for seqid, position in before.keys() - after.keys():
         near = {before.get((seqid, other)) for other in range(position - purge - 20, position + purge + 21)} - {None}
         assert len(near) > 1
+
+
+@given(region_tables(), st.integers(0, 40), st.integers(0, 30))
+def test_purging_a_circle_is_purging_it_from_wherever_it_is_cut(regions: pd.DataFrame, purge: int, tail: int) -> None:
+    regions = merge_adjacent(regions[regions["seqid"] == "s0"])
+    length = int(regions["end"].max()) + tail
+    left, purged = purge_borders(regions, purge, {"s0": length})
+    after = {position: split for (_, position), split in painted(left).items()}
+    assert len(painted(regions)) - len(after) == purged
+    assert {("s0", position): split for position, split in after.items()}.items() <= painted(regions).items()
+    turns = [(position + turn * length, split) for turn in (0, 1) for position, split in sorted(after.items())]
+    for (position, split), (following, other) in pairwise(turns):
+        assert split == other or following - position > purge
+    if regions["split"].nunique() == 1:
+        assert purged == 0
+
+
+def test_a_border_across_the_origin_is_halved() -> None:
+    regions = pd.DataFrame(
+        [("a", 1, 100, "train", "x"), ("a", 100, 200, "val", "y")], columns=["seqid", "start", "end", "split", "group"]
+    )
+    left, purged = purge_borders(regions, 10, {"a": 201})
+    # The circle's border lies between 200 and 201 + 1: its middle is the end of the sequence.
+    assert left[["start", "end"]].to_numpy().tolist() == [[5, 95], [105, 196]]
+    assert purged == 4 + 10 + 4
+    assert purge_borders(regions, 10, {"b": 201})[1] == 10
 
 
 def test_half_is_purged_on_each_side_and_a_gap_counts() -> None:

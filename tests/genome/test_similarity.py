@@ -38,6 +38,17 @@ def test_threshold_is_a_share_of_the_smaller_block(genome_of) -> None:
     assert similar_groups(blocks, sketch, shared + 0.005).tolist() == [0, 1, 2, 3]
 
 
+def test_a_long_copy_ties_whatever_its_share(genome_of) -> None:
+    bases = random_bases(4_000, 1)
+    bases = bases[:3_000] + bases[:100] + bases[3_100:]
+    sketch = sketch_contigs(genome_of({"a": bases}), pd.DataFrame({"seqid": ["a"], "start": [0], "end": [4_000]}))
+    shared = 100 - K + 1
+    blocks = blocks_of(4_000, 1_000)
+    assert similar_groups(blocks, sketch, 0.1).tolist() == [0, 1, 2, 3]
+    assert similar_groups(blocks, sketch, 0.1, longest=10 * shared - 10).tolist() == [0, 1, 2, 0]
+    assert similar_groups(blocks, sketch, 0.1, longest=10 * shared + 10).tolist() == [0, 1, 2, 3]
+
+
 def test_dispersed_repeats_do_not_tie(genome_of) -> None:
     repeat = random_bases(100, 2)
     bases = "".join(random_bases(400, 10 + i) + repeat for i in range(70))

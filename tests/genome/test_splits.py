@@ -7,10 +7,11 @@ from Bio import SeqIO
 from Bio.Seq import Seq
 
 from workflow.errors import InputError
-from workflow.genome.kmers import sketch_contigs
+from workflow.genome.kmers import Sketch, sketch_contigs
 from workflow.genome.names import homolog_groups
 from workflow.genome.regions import total_bases
-from workflow.genome.splits import Split, split_genome
+from workflow.genome.similarity import shared_with_train
+from workflow.genome.splits import Split, shares_are_met, split_genome
 
 DEMO = Path(__file__).parents[2] / "data" / "demo"
 FRACTIONS = {"train": 0.8, "val": 0.1, "test": 0.1}
@@ -30,17 +31,33 @@ def random_bases(n: int, seed: int) -> str:
 
 
 def divided(genome_of, sequences: dict[str, str], sequence_names: str | None = None, **options) -> Split:
+    contigs, groups, sketch = prepared(genome_of, sequences, sequence_names)
+    return split_genome(contigs, groups, sketch, **(DEFAULTS | options))
+
+
+def prepared(
+    genome_of, sequences: dict[str, str], sequence_names: str | None = None
+) -> tuple[pd.DataFrame, dict[str, str], Sketch]:
+    """Contigs, homolog groups and sketch of sequences without N."""
     groups, _ = homolog_groups(sequences, sequence_names, None)
     contigs = pd.DataFrame(
         [(name, 0, len(bases)) for name, bases in sequences.items()], columns=["seqid", "start", "end"]
     )
-    sketch = sketch_contigs(genome_of(sequences), contigs)
-    return split_genome(contigs, groups, sketch, **(DEFAULTS | options))
+    return contigs, groups, sketch_contigs(genome_of(sequences), contigs)
 
 
 @pytest.fixture(scope="module")
 def plastid() -> str:
     return str(SeqIO.read(DEMO / "athaliana_plastid_NC_000932.1.fa", "fasta").seq)
+
+
+def diverged(bases: str, rate: float, seed: int) -> str:
+    """A copy in which this share of the bases is drawn anew."""
+    random = np.random.default_rng(seed)
+    letters = np.array(list(bases))
+    where = random.random(len(letters)) < rate
+    letters[where] = random.choice(list("ACGT"), where.sum())
+    return "".join(letters)
 
 
 def kmers(bases: str, k: int = 31) -> set[str]:
@@ -87,6 +104,96 @@ def test_homologs_stay_together(genome_of) -> None:
     assert set(of_seqid) == set(FRACTIONS)
 
 
+@pytest.mark.parametrize("strand", [1, -1])
+def test_copies_under_other_names_stay_together(genome_of, strand: int) -> None:
+    originals = {f"s{i}": random_bases(5_000, i) for i in range(10)}
+    copies = {f"copy{i}": diverged(bases, 0.02, i)[::strand] for i, bases in enumerate(originals.values())}
+    if strand == -1:
+        copies = {name: str(Seq(bases).complement()) for name, bases in copies.items()}
+    contigs, groups, sketch = prepared(genome_of, originals | copies)
+    for seed in range(5):
+        split = split_genome(contigs, groups, sketch, **(DEFAULTS | {"seed": seed}))
+        assert (split.method, split.groups) == ("sequence", 10)
+        of_seqid = split.regions.set_index("seqid")["split"]
+        assert all(of_seqid[f"s{i}"] == of_seqid[f"copy{i}"] for i in range(10))
+        assert max(shared_with_train(split.regions, sketch).values()) == 0
+
+
+def test_copies_join_the_groups_that_names_tell(genome_of) -> None:
+    sequences = {
+        f"Chr{group}{copy}": random_bases(2_000, 10 * group + ord(copy)) for group in range(6) for copy in "AB"
+    }
+    sequences["Chr5B"] = diverged(sequences["Chr0A"], 0.01, 0)
+    split = divided(genome_of, sequences, r"Chr(?P<group>\d)(?P<haplotype>[A-Z])")
+    assert split.groups == 5
+    tied = split.regions[split.regions["seqid"].isin(["Chr0A", "Chr0B", "Chr5A", "Chr5B"])]
+    assert tied["group"].tolist() == ["0"] * 4
+    assert tied["split"].nunique() == 1
+
+
+def test_blocks_where_all_sequences_are_copies(genome_of) -> None:
+    bases = random_bases(60_000, 1)
+    contigs, groups, sketch = prepared(genome_of, {name: diverged(bases, 0.01, i) for i, name in enumerate("abcd")})
+    split = split_genome(contigs, groups, sketch, **DEFAULTS)
+    assert split.method == "block"
+    assert max(shared_with_train(split.regions, sketch).values()) < 0.02
+
+
+HOMOLOGS = r"Chr(?P<group>\d)(?P<haplotype>[A-Z])"
+
+
+def test_blocks_are_refused_where_names_tell_homologs(genome_of) -> None:
+    sequences = {
+        f"Chr{group}{copy}": random_bases(4_000, 100 * group + ord(copy)) for group in (1, 2, 3) for copy in "AB"
+    }
+    with pytest.raises(InputError, match=r"block would put homologs .* \(Chr1A and Chr1B .*; use split\.method=seq"):
+        divided(genome_of, sequences, HOMOLOGS, method="block")
+    del sequences["Chr3A"], sequences["Chr3B"]
+    with pytest.raises(InputError, match=r"auto finds no split: .*blocks would put homologs .*sequence_names=null"):
+        divided(genome_of, sequences, HOMOLOGS)
+    with pytest.raises(InputError, match=r"needs at least three .*; set genome\.sequence_names=null"):
+        divided(genome_of, sequences, HOMOLOGS, method="sequence")
+    assert divided(genome_of, sequences, method="block").method == "block"
+    haploid = {name: bases for name, bases in sequences.items() if name.endswith("A")}
+    assert divided(genome_of, haploid, HOMOLOGS).method == "block"
+
+
+def test_uneven_homolog_groups_are_taken_only_when_asked_for(genome_of) -> None:
+    length = {"1": 30_000, "2": 500, "3": 500}
+    sequences = {f"Chr{g}{copy}": random_bases(n, 100 * int(g) + ord(copy)) for g, n in length.items() for copy in "AB"}
+    with pytest.raises(
+        InputError, match=r"too uneven for split\.fractions.* use split\.method=sequence to take uneven"
+    ):
+        divided(genome_of, sequences, HOMOLOGS)
+    split = divided(genome_of, sequences, HOMOLOGS, method="sequence")
+    assert not shares_are_met(split.shares(62_000), FRACTIONS)
+
+
+def test_a_circle_is_purged_across_its_origin(genome_of, plastid: str) -> None:
+    length = len(plastid)
+    contigs, groups, sketch = prepared(genome_of, {"plastid": plastid})
+    at_origin = 0
+    for seed in range(60):
+        options = DEFAULTS | {"seed": seed, "block_length": 4_000}
+        regions = split_genome(contigs, groups, sketch, **options, circular={"plastid": length}).regions
+        first, last = regions.iloc[0], regions.iloc[-1]
+        if first["split"] != last["split"]:
+            at_origin += 1
+            assert first["start"] + length - last["end"] >= 1_000
+    assert at_origin >= 3
+
+
+def test_a_small_genome_is_divided_as_asked(genome_of) -> None:
+    phage = str(SeqIO.read(DEMO / "phix174_NC_001422.1.fa", "fasta").seq)
+    contigs, groups, sketch = prepared(genome_of, {"phage": phage})
+    for seed in range(20):
+        split = split_genome(contigs, groups, sketch, **(DEFAULTS | {"seed": seed}), circular={"phage": len(phage)})
+        got = split.shares(len(phage))
+        assert split.purge == 5_386 // 20 // 4
+        assert split.purged < 0.06 * len(phage)
+        assert all(0.7 * FRACTIONS[name] < got[name] < 1.3 * FRACTIONS[name] for name in got), (seed, got)
+
+
 def test_the_order_of_the_file_does_not_matter(genome_of) -> None:
     sequences = {f"s{i}": random_bases(200 + 10 * i, i) for i in range(12)}
     one = divided(genome_of, sequences).regions
@@ -111,35 +218,37 @@ def test_purged_bases_are_counted(genome_of) -> None:
 
 
 def test_what_purging_leaves_too_short_is_purged_too(genome_of) -> None:
-    genome = genome_of({"a": random_bases(20_000, 1) + "N" + random_bases(699, 2)})
-    contigs = pd.DataFrame({"seqid": "a", "start": [0, 20_001], "end": [20_000, 20_700]})
+    genome = genome_of({"a": random_bases(20_000, 1) + "N" + random_bases(449, 2)})
+    contigs = pd.DataFrame({"seqid": "a", "start": [0, 20_001], "end": [20_000, 20_450]})
     sketch = sketch_contigs(genome, contigs)
     ends = set()
     for seed in range(12):
         split = split_genome(
-            contigs, {"a": "a"}, sketch, **(DEFAULTS | {"method": "block", "min_length": 250, "seed": seed})
+            contigs, {"a": "a"}, sketch, **(DEFAULTS | {"block_length": 2_000, "min_length": 250, "seed": seed})
         )
         assert (split.regions["end"] - split.regions["start"]).min() >= 250
-        assert total_bases(split.regions) + split.purged == 20_699
+        assert total_bases(split.regions) + split.purged == 20_449
         ends.add(int(split.regions["end"].max()))
-    # In some the last contig keeps its 699 bases; in others a border leaves 199 of them, which go too.
-    assert max(ends) == 20_700
+    # In some the last contig keeps its 449 bases; in others a border leaves 199 of them, which go too.
+    assert max(ends) == 20_450
     assert min(ends) < 20_001
 
 
 def test_too_few_sequences(genome_of) -> None:
     sequences = {"a": random_bases(500, 1), "b": random_bases(500, 2)}
-    with pytest.raises(InputError, match=r"needs at least three .*, there are 2; use split\.method=block"):
+    with pytest.raises(InputError, match=r"needs at least three .* fewer among 2 sequences; use split\.method=block"):
         divided(genome_of, sequences, method="sequence")
 
 
 def test_nothing_left_after_purging(genome_of) -> None:
-    with pytest.raises(InputError, match=r"purging 9000 bases .* leaves nothing of .*; lower split\.purge or raise"):
-        divided(genome_of, {"a": random_bases(10_000, 1)}, purge=9_000)
+    with pytest.raises(
+        InputError, match=r"purging 50 bases .* leaves no 1000 bases of val and test; lower split\.purge"
+    ):
+        divided(genome_of, {"a": random_bases(10_000, 1)}, block_length=200, min_length=1_000)
 
 
 def test_a_genome_of_copies_cannot_be_divided(genome_of) -> None:
     with pytest.raises(
         InputError, match=r"blocks form 1 groups .* lower split\.block_length, or raise split\.max_shared"
     ):
-        divided(genome_of, {"a": random_bases(2_000, 1) * 10})
+        divided(genome_of, {"a": random_bases(2_000, 1) * 10}, block_length=2_000)

@@ -17,7 +17,7 @@ def test_stage_passes_its_settings_on(tmp_path: Path) -> None:
     assert spec.loader is not None
     builder = module_from_spec(spec)
     spec.loader.exec_module(builder)
-    run = builder.build_run(tmp_path / "run", builder.noisy(1.25, 1), builder.noisy(1.2, 2))
+    run = builder.build_run(tmp_path / "run", builder.noisy(1.25, 1), builder.noisy(1.2, 2), generated=False)
     out = tmp_path / "out"
     out.mkdir()
     config = Config(

@@ -2,6 +2,9 @@ import gzip
 import json
 import random
 import re
+import subprocess
+import sys
+from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,8 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from workflow.config import GenomeConfig, SplitConfig, WindowsConfig
-from workflow.errors import InputError
+from workflow.config import GatesConfig, GenomeConfig, SplitConfig, WindowsConfig
+from workflow.errors import GateError, InputError
+from workflow.gates import GateLog
 from workflow.genome.sequences import Genome
 from workflow.stages.context import StageContext
 from workflow.stages.prepare import prepare
@@ -19,7 +23,9 @@ from workflow.stages.prepare import prepare
 TABLES = ("contigs", "split", "windows", "annotation")
 
 
-def run(out: Path, fasta: Path | str, annotation: Path | str | None = None, **options) -> dict[str, object]:
+def run(
+    out: Path, fasta: Path | str, annotation: Path | str | None = None, gates: GateLog | None = None, **options
+) -> dict[str, object]:
     """Run the stage into `out`; options are those of the split, and `names` and `unplaced`."""
     out.mkdir()
     config = SimpleNamespace(
@@ -35,7 +41,7 @@ def run(out: Path, fasta: Path | str, annotation: Path | str | None = None, **op
         seed=options.pop("seed", 42),
         split=SplitConfig(**options),
     )
-    return prepare(StageContext(config=config, out=out, run=out.parent))
+    return prepare(StageContext(config, out, out.parent, gates or GateLog(asdict(GatesConfig()))))
 
 
 def tables(out: Path) -> dict[str, pd.DataFrame]:
@@ -148,6 +154,7 @@ def test_without_annotation(tmp_path: Path) -> None:
         (None, {}, r"none\.fa does not exist \(the archive\)"),
         ("", {}, r"x\.fa, line 1: the file is empty"),
         (">a\n" + "N" * 500 + "\n", {}, "no stretch without N has 128 bases; lower windows.min_length"),
+        (">a\nACGT\n", {}, "no stretch without N has 128 bases; lower windows.min_length"),
         (">un1\nACGT\n", {"unplaced": "un.*"}, r"genome\.unplaced_names=un\.\* leaves no sequence"),
         (">chr1\nACGT\n", {"names": "Chr(?P<group>.)"}, r"1 sequence names are read by neither .*: chr1;"),
         (">a\n" + "ACGT" * 100 + "\n", {}, r"blocks form 1 groups that share no sequence, three are needed"),
@@ -160,6 +167,91 @@ def test_what_cannot_be_used(tmp_path: Path, fasta: str | None, options: dict[st
         path.write_text(fasta)
     with pytest.raises(InputError, match=message):
         run(tmp_path / "out", path, **options)
+
+
+def test_a_circle_is_purged_across_its_origin(tmp_path: Path) -> None:
+    stem = "data/demo/athaliana_plastid_NC_000932.1"
+    seen = set()
+    for seed in range(20):
+        run(tmp_path / f"{seed}", f"{stem}.fa", f"{stem}.gff3", seed=seed, block_length=4_000)
+        regions = tables(tmp_path / f"{seed}")["split"]
+        across = regions["start"].iloc[0] + 154_478 - regions["end"].iloc[-1]
+        differ = regions["split"].iloc[0] != regions["split"].iloc[-1]
+        assert across >= 1_000 if differ else across == 0
+        seen.add(differ)
+    assert seen == {False, True}
+
+
+def test_phage(tmp_path: Path) -> None:
+    gates = GateLog()
+    stem = "data/demo/phix174_NC_001422.1"
+    counts = run(tmp_path / "out", f"{stem}.fa", f"{stem}.gff3", gates)
+    assert counts["bases_kept"]["train"] > 0.75 * 5_386
+    assert counts["purge_gap"] == 67
+    assert [(gate.name, gate.passed) for gate in gates.results] == [
+        ("train_test_similarity", True),
+        ("split_fractions", True),
+    ]
+
+
+def with_copies(path: Path) -> Path:
+    """Twelve sequences with one 600-base piece in four kilobases in common: too little to tie two sequences."""
+    chance = random.Random(3)
+    bases = ["".join(chance.choices("ACGT", k=length)) for length in [600] + 12 * [3_400]]
+    return write(path, {f"s{i}": bases[0] + rest for i, rest in enumerate(bases[1:])})
+
+
+def test_gate_of_similarity(tmp_path: Path) -> None:
+    fasta = with_copies(tmp_path / "x.fa")
+    with pytest.raises(GateError, match=r"gate train_test_similarity: saw 1\d\.\d% of the (val|test) k-mers .*memory"):
+        run(tmp_path / "stop", fasta)
+    gates = GateLog({"train_test_similarity": "warn"})
+    counts = run(tmp_path / "warn", fasta, gates=gates)
+    assert max(counts["share_of_kmers_also_in_train"].values()) > 0.1
+    assert [gate.passed for gate in gates.results] == [False, True]
+    assert (tmp_path / "warn" / "split.parquet").exists()
+
+
+def test_gate_of_similarity_stops_before_anything_is_published(tmp_path: Path) -> None:
+    settings = ["genome=custom", "genome.name=x", f"genome.fasta={with_copies(tmp_path / 'x.fa')}", "stage=prepare"]
+    folders = [f"runs_folder={tmp_path}", "run_name=one", "split.method=sequence"]
+    command = [sys.executable, "-m", "workflow.run", *settings, *folders]
+    stopped = subprocess.run(command, capture_output=True, text=True)
+    assert stopped.returncode == 2
+    assert "gate train_test_similarity" in stopped.stderr
+    assert not (tmp_path / "one" / "prepare").exists()
+    warned = subprocess.run([*command, "gates.train_test_similarity=warn"], capture_output=True, text=True)
+    assert warned.returncode == 0, warned.stderr
+    assert (tmp_path / "one" / "prepare" / "split.parquet").exists()
+
+
+def test_gate_of_fractions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    chance = random.Random(1)
+    lengths = {"a": 20_000, "b": 300, "c": 300}
+    fasta = write(tmp_path / "x.fa", {name: "".join(chance.choices("ACGT", k=n)) for name, n in lengths.items()})
+    run(tmp_path / "warn", fasta, method="sequence")
+    assert re.search(
+        r"WARNING gate split_fractions: saw train 97\.1%, val 1\.5%, test 1\.5% of the bases, "
+        r"limit half to twice train 80\.0%, val 10\.0%, test 10\.0%",
+        capsys.readouterr().out,
+    )
+    with pytest.raises(GateError, match="split_fractions"):
+        run(tmp_path / "stop", fasta, gates=GateLog({"split_fractions": "stop"}), method="sequence")
+    run(tmp_path / "passed", fasta, gates=GateLog({"split_fractions": "stop"}))
+
+
+def test_case_and_subgenomes_change_nothing(tmp_path: Path) -> None:
+    chance = random.Random(5)
+    names = [f"Chr{number}{subgenome}{copy}" for number in (1, 2, 3) for subgenome in "XY" for copy in "ab"]
+    upper = {name: "".join(chance.choices("ACGT", k=2_000)) for name in names}
+    pattern = r"Chr(?P<group>\d)(?P<subgenome>[XY])(?P<haplotype>[ab])"
+    for folder, sequences in (("up", upper), ("low", {name: bases.lower() for name, bases in upper.items()})):
+        counts = run(tmp_path / folder, write(tmp_path / f"{folder}.fa", sequences), names=pattern, method="sequence")
+        assert counts["split_by"] == "sequence, 3 groups"
+    one, other = (tables(tmp_path / folder) for folder in ("up", "low"))
+    pd.testing.assert_frame_equal(one["split"], other["split"])
+    pd.testing.assert_series_equal(one["windows"]["gc"], other["windows"]["gc"])
+    assert set(other["windows"]["soft_masked"]) == {1.0}
 
 
 def test_annotation_of_another_genome(tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ _ORDERS_TRIED = 256
 _TOLERANCE = 0.15
 #: More runs than this add borders but hardly make a split more like the whole genome.
 _MOST_RUNS = 12
+#: Places at which a run may begin that are looked at; each costs time in proportion to the number of blocks.
+_STARTS_TRIED = 1_000
 
 
 def assign_groups(bases: dict[str, int], fractions: dict[str, float], seed: int) -> dict[str, str]:
@@ -110,11 +112,13 @@ def _best_run(
     whole = np.bincount(group, size, len(group))
     groups = group.tolist()
     best, best_cost = None, np.inf
-    for start in random.permutation(np.flatnonzero(free)).tolist():
+    for start in random.permutation(np.flatnonzero(free))[:_STARTS_TRIED].tolist():
         members, bases = _grow(start, groups, whole, free, want, spare)
+        cost = abs(bases - want) / want
+        if cost >= best_cost:
+            continue
         run = np.isin(group, members)
         stretches = int(np.count_nonzero(np.diff(run, prepend=False, append=False))) // 2
-        cost = abs(bases - want) / want
         if cost + stretches - 1 <= _TOLERANCE:
             return run
         if cost + _TOLERANCE * (stretches - 1) < best_cost:

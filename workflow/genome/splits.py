@@ -203,7 +203,7 @@ def _by_block(
     empty = [name for name in SPLITS if name not in set(regions["split"])]
     if empty:
         raise InputError(
-            f"purging {purge} bases at each border leaves nothing of {' and '.join(empty)}; "
-            "lower split.purge or raise split.block_length"
+            f"purging {purge} bases at each border leaves no {min_length} bases of {' and '.join(empty)}; "
+            "lower split.purge or windows.min_length, or raise split.block_length"
         )
     return Split(regions, "block", n_groups, purge, purged)

@@ -119,7 +119,8 @@ def _check_split(gates: GateLog, got: dict[str, float], fractions: dict[str, flo
         shared[name] <= _MOST_SHARED,
         saw=f"{shared[name]:.1%} of the {name} k-mers also in train",
         limit=f"at most {_MOST_SHARED:.0%}",
-        why="A score on held-out sequence that has a copy in train measures memory.",
+        why="A score on sequence that has a copy in train measures memory; split.method=block or another seed may "
+        "keep copies together.",
     )
     gates.check(
         "split_fractions",

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.stages.conftest import Configure
+from workflow.errors import InputError
+from workflow.gates import GateLog
+from workflow.genome.sequences import Genome
+from workflow.stages.context import StageContext
+from workflow.stages.infer import infer
+
+SHORT = ("infer.length=30", "infer.prompt_length=20", "infer.n_prompts=3", "infer.samples=2")
+
+
+def run_infer(configure: Configure, run: Path, out: Path, *overrides: str) -> pd.DataFrame:
+    config = configure("train=none", *SHORT, *overrides)
+    out.mkdir()
+    infer(StageContext(config, out, run, GateLog(asdict(config.gates))))
+    return pd.read_parquet(out / "generations.parquet")
+
+
+def test_prompts_come_from_the_test_regions_with_what_follows_them(
+    configure: Configure, prepared: Path, tmp_path: Path
+) -> None:
+    table = run_infer(configure, prepared, tmp_path / "out")
+    assert len(table) == 6
+    regions = pd.read_parquet(prepared / "prepare" / "split.parquet").query("split == 'test'")
+    with Genome(prepared / "prepare" / "genome.fa") as genome:
+        for row in table.itertuples():
+            seqid, _, span = str(row.prompt_id).rpartition(":")
+            start, end = map(int, span.split("-"))
+            assert ((regions["seqid"] == seqid) & (regions["start"] <= start) & (end + 30 <= regions["end"])).any()
+            assert genome.fetch(seqid, start, end + 30).tobytes().decode() == f"{row.prompt}{row.truth}"
+    assert table["sequence"].str.fullmatch("[ACGT]{30}").all()
+    assert table["logprob_mean"].tolist() == pytest.approx((table["logprob_sum"] / 30).tolist())
+    assert table["seed"].is_unique
+    fasta = (tmp_path / "out" / "generations.fa").read_text()
+    assert fasta.count(">") == 6 and table["sequence"].iloc[5] in fasta
+
+
+def test_generation_is_repeated_by_its_seed(configure: Configure, prepared: Path, tmp_path: Path) -> None:
+    first, second, other = (
+        run_infer(configure, prepared, tmp_path / name, *extra)["sequence"].tolist()
+        for name, extra in (("a", ()), ("b", ("infer.batch_size=1",)), ("c", ("seed=7",)))
+    )
+    assert first == second
+    assert first != other
+
+
+def test_impossible_prompts_are_refused(configure: Configure, prepared: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no test region holds infer.prompt_length \+ infer.length = 100020"):
+        run_infer(configure, prepared, tmp_path / "a", "infer.length=100000")
+    with pytest.raises(InputError, match="prompt prompt_1 holds letters other than A, C, G, T"):
+        run_infer(configure, prepared, tmp_path / "b", "infer.prompts=[ACGU]")
+    with pytest.raises(InputError, match=r"nowhere\.fa does not exist"):
+        run_infer(configure, prepared, tmp_path / "c", "infer.prompt_file=nowhere.fa")

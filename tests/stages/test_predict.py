@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from tests.stages.conftest import Configure
+from workflow.artifacts import PerBaseScores
+from workflow.errors import GateError, InputError
+from workflow.gates import GateLog
+from workflow.stages.context import StageContext
+from workflow.stages.predict import predict
+from workflow.striped_hyena import load_checkpoint, save_checkpoint
+
+
+def context(configure: Configure, run: Path, out: Path, *overrides: str) -> StageContext:
+    config = configure("train=none", *overrides)
+    out.mkdir()
+    return StageContext(config, out, run, GateLog(asdict(config.gates)))
+
+
+def test_scores_agree_with_the_stored_probabilities(configure: Configure, prepared: Path, tmp_path: Path) -> None:
+    here = context(configure, prepared, tmp_path / "out")
+    counts = predict(here)
+    store = PerBaseScores(tmp_path / "out" / "base")
+    scores = pd.read_parquet(tmp_path / "out" / "base" / "scores.parquet")
+    windows = pd.read_parquet(prepared / "prepare" / "windows.parquet").query("split == 'test'")
+    assert scores["sequence_id"].tolist() == windows["sequence_id"].tolist() == store.index["sequence_id"].tolist()
+    assert store.logprobs.dtype == np.float16 and not np.isnan(store.logprobs).any()
+    for row, score in enumerate(scores.itertuples()):
+        logprobs, bases = store.window(row)
+        columns = np.array(["ACGT".index(chr(base)) for base in bases & 0xDF])
+        observed = logprobs[np.arange(len(bases)), columns].astype(np.float64)
+        assert score.n == len(bases)
+        assert score.sum == pytest.approx(observed.sum(), abs=len(bases) * 5e-4)
+        assert score.mean == pytest.approx(score.sum / score.n)
+    assert counts["base_nll_nats_per_base"] == pytest.approx(-scores["sum"].sum() / scores["n"].sum())
+
+
+def test_gate_mass_outside_acgt(configure: Configure, prepared: Path, tmp_path: Path) -> None:
+    good = context(configure, prepared, tmp_path / "good")
+    predict(good)
+    (gate,) = [result for result in good.gates.results if result.name == "mass_outside_acgt"]
+    assert gate.passed and gate.subject == "base"
+
+    blind = tmp_path / "run"
+    shutil.copytree(prepared, blind)
+    model = load_checkpoint(prepared / "convert" / "model.safetensors")
+    with torch.no_grad():
+        model.embedding_layer.weight.zero_()
+    save_checkpoint(model, blind / "convert" / "model.safetensors")
+    with pytest.raises(GateError, match=r"gate mass_outside_acgt: saw 99\.22% of the base model's probability"):
+        predict(context(configure, blind, tmp_path / "stopped"))
+    warned = context(configure, blind, tmp_path / "warned", "gates.mass_outside_acgt=warn")
+    assert predict(warned)["base_nll_nats_per_base"] == pytest.approx(np.log(512), abs=1e-4)
+    assert not next(result for result in warned.gates.results if result.name == "mass_outside_acgt").passed
+
+
+def test_gate_context_length_sees_what_the_windows_really_are(
+    configure: Configure, prepared: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(prepared, run)
+    windows = pd.read_parquet(run / "prepare" / "windows.parquet")
+    windows["end"] = windows["start"] + 60
+    windows.to_parquet(run / "prepare" / "windows.parquet", index=False)
+    with pytest.raises(GateError, match="gate context_length: saw 60 bases of context in scored windows"):
+        predict(context(configure, run, tmp_path / "out"))
+
+
+def test_a_split_without_windows_is_refused(configure: Configure, prepared: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(prepared, run)
+    windows = pd.read_parquet(run / "prepare" / "windows.parquet")
+    windows[windows["split"] != "test"].to_parquet(run / "prepare" / "windows.parquet", index=False)
+    with pytest.raises(InputError, match="the split test has no windows"):
+        predict(context(configure, run, tmp_path / "out"))
+
+
+def test_bfloat16_scores_are_near_those_of_float32(configure: Configure, prepared: Path, tmp_path: Path) -> None:
+    exact = predict(context(configure, prepared, tmp_path / "fp32"))
+    rounded = predict(context(configure, prepared, tmp_path / "bf16", "predict.precision=bf16"))
+    assert rounded["base_nll_nats_per_base"] == pytest.approx(exact["base_nll_nats_per_base"], abs=0.01)
+    assert rounded["base_nll_nats_per_base"] != exact["base_nll_nats_per_base"]
