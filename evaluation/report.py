@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from workflow.artifacts import (
     MANIFEST,
     InputError,
     PerBaseScores,
+    describe_outputs,
     publish,
     read_table,
     run_lock,
@@ -202,17 +202,7 @@ def _metrics(
         "generation": generation.summary.to_dict("records") if generation else None,
         "intervals": {"confidence": confidence, "bootstrap_samples": samples, "seed": seed},
     }
-    plain: dict[str, Any] = _without_nan(metrics)
-    return plain
-
-
-def _without_nan(value: Any) -> Any:
-    """The same value with None for what JSON has no number for."""
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return metrics
 
 
 def _headline(findings: Findings) -> dict[str, object]:
@@ -247,9 +237,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _keep_manifest(earlier: Record, folder: Path, headline: dict[str, object]) -> None:
     """Keep the stage's identity, so that it is not run again, with the files and numbers that are there now."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    outputs = [{"path": str(path.relative_to(folder)), "bytes": path.stat().st_size} for path in files]
-    write_json(folder / MANIFEST, earlier.content | {"outputs": outputs, "counts": headline})
+    write_json(folder / MANIFEST, earlier.content | {"outputs": describe_outputs(folder), "counts": headline})
 
 
 def _require_replaceable(out: Path) -> None:

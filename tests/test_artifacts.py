@@ -19,6 +19,7 @@ from workflow.artifacts import (
     PerBaseScores,
     PerBaseWriter,
     describe_file,
+    describe_outputs,
     fingerprint,
     open_new_array,
     publish,
@@ -329,20 +330,11 @@ def test_hash_is_computed_again_only_when_the_file_changed(tmp_path: Path) -> No
     assert describe_file(other, remembered)["sha256"] != "remembered", "known of another path"
 
 
-def test_describe_folder(tmp_path: Path) -> None:
-    def make(name: str, files: dict[str, str]) -> Path:
-        for file, text in files.items():
-            (tmp_path / name / file).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / name / file).write_text(text)
-        return tmp_path / name
-
-    one = describe_file(make("one", {"x": "ACGT", "sub/y": "AC"}))
-    assert one["bytes"] == 6
-    assert describe_file(make("moved", {"sub/y": "AC", "x": "ACGT"}))["sha256"] == one["sha256"]
-    assert describe_file(make("renamed", {"z": "ACGT", "sub/y": "AC"}))["sha256"] != one["sha256"]
-    assert describe_file(make("changed", {"x": "ACGA", "sub/y": "AC"}))["sha256"] != one["sha256"]
-    (tmp_path / "one" / "x").write_text("ACGA")
-    assert describe_file(tmp_path / "one", one)["sha256"] != one["sha256"], "a folder's files are always looked at"
+def test_describe_outputs(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "y").write_text("AC")
+    (tmp_path / "x").write_text("ACGT")
+    assert describe_outputs(tmp_path) == [{"path": "sub/y", "bytes": 2}, {"path": "x", "bytes": 4}]
 
 
 # ---------------------------------------------------------------- per-base predictions

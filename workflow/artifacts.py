@@ -32,6 +32,7 @@ __all__ = [
     "PerBaseScores",
     "PerBaseWriter",
     "describe_file",
+    "describe_outputs",
     "fingerprint",
     "open_new_array",
     "publish",
@@ -203,7 +204,7 @@ def describe_file(path: Path, known: dict[str, Any] | None = None) -> dict[str, 
     Parameters
     ----------
     path : Path
-        The file. A folder is described by the hashes of its files.
+        The file.
     known : dict, optional
         An earlier description of the same path. Its hash is taken over when size and modification time
         are unchanged: hashing 10 GB takes half a minute, and every run asks.
@@ -215,14 +216,6 @@ def describe_file(path: Path, known: dict[str, Any] | None = None) -> dict[str, 
     """
     if not path.exists():
         raise InputError(f"{path} does not exist")
-    if path.is_dir():
-        files = [describe_file(file) for file in sorted(path.rglob("*")) if file.is_file()]
-        return {
-            "path": str(path),
-            "bytes": sum(file["bytes"] for file in files),
-            "modified_ns": 0,
-            "sha256": fingerprint([[str(Path(file["path"]).relative_to(path)), file["sha256"]] for file in files]),
-        }
     status = path.stat()
     description = {"path": str(path), "bytes": status.st_size, "modified_ns": status.st_mtime_ns}
     if known and all(known.get(key) == value for key, value in description.items()):
@@ -232,6 +225,12 @@ def describe_file(path: Path, known: dict[str, Any] | None = None) -> dict[str, 
         while chunk := stream.read(_HASH_CHUNK_BYTES):
             digest.update(chunk)
     return description | {"sha256": digest.hexdigest()}
+
+
+def describe_outputs(folder: Path) -> list[dict[str, Any]]:
+    """Path within the folder and size in bytes of each file, for the manifest."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return [{"path": str(path.relative_to(folder)), "bytes": path.stat().st_size} for path in files]
 
 
 # ---------------------------------------------------------------- per-base predictions

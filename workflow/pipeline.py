@@ -22,6 +22,7 @@ from workflow import provenance
 from workflow.artifacts import (
     MANIFEST,
     describe_file,
+    describe_outputs,
     fingerprint,
     publish,
     read_json,
@@ -40,6 +41,8 @@ from workflow.stages.context import StageContext
 
 #: Written into a stage's folder while it works in place.
 _IN_PLACE = "in_place.json"
+#: Stages that a later one reads when they are there and up to date, and does without when not.
+_OPTIONAL = ("infer",)
 _UNCHANGED = "done with the same settings and inputs"
 _ABSENT = "absent"
 
@@ -182,7 +185,9 @@ class Run:
         """
         steps: dict[str, Step] = {}
         for name in self._wanted_and_needed():
-            steps[name] = self._step(PIPELINE[name], steps)
+            step = self._step(PIPELINE[name], steps)
+            if step.skip or name in self.config.stages or name not in _OPTIONAL:
+                steps[name] = step
         missing = [name for name, step in steps.items() if name not in self.config.stages and not step.skip]
         if missing:
             raise InputError(
@@ -227,7 +232,7 @@ class Run:
         lines = [f"run {self.folder}"]
         for step in self.plan():
             read = [item["path"] for item in step.inputs]
-            read += [str(self.folder / name) for name in self._after(step.stage)]
+            read += [str(self.folder / name) for name in step.identity["stages"]]
             lines += [
                 f"{step.stage.name}: would {'be skipped' if step.skip else 'run'}, {step.reason}",
                 *(f"  reads  {path}" for path in read),
@@ -249,13 +254,8 @@ class Run:
         return [name for name in names if name != "train" or self.config.train.method != "none"]
 
     def _after(self, stage: Stage) -> list[str]:
-        """Stages that `stage` reads in this run: no training without one, generation only where there is one."""
-        after = self._applicable(stage.after)
-        return [
-            name
-            for name in after
-            if name != "infer" or name in self.config.stages or (self.folder / name / MANIFEST).exists()
-        ]
+        """Stages that `stage` reads, where the run has them."""
+        return self._applicable(stage.after)
 
     def _step(self, stage: Stage, before: dict[str, Step]) -> Step:
         folder = self.folder / stage.name
@@ -267,7 +267,7 @@ class Run:
             "version": stage.version,
             "config": {key: _lookup(self._settings, key) for key in stage.sections},
             "files": [item["sha256"] for item in inputs],
-            "stages": {name: before[name].fingerprint for name in self._after(stage)},
+            "stages": {name: before[name].fingerprint for name in self._after(stage) if name in before},
         }
         reason = self._reason_to_run(stage, manifest, identity, before)
         return Step(stage, _UNCHANGED if reason is None else reason, reason is None, inputs, identity)
@@ -280,7 +280,7 @@ class Run:
         if manifest is None:
             unfinished = stage.in_place and self._marker(stage) == fingerprint(identity)
             return "goes on from its last state" if unfinished else "not done yet"
-        if any(not before[name].skip for name in self._after(stage)):
+        if any(not before[name].skip for name in identity["stages"]):
             return "a stage before it runs"
         if manifest["fingerprint"] != fingerprint(identity):
             return _difference(manifest["identity"], provenance.mask_secrets(identity))
@@ -303,7 +303,7 @@ class Run:
                 "identity": provenance.mask_secrets(step.identity),
                 "config": provenance.mask_secrets(self._settings),
                 "inputs": provenance.mask_secrets(step.inputs),
-                "outputs": _outputs(out),
+                "outputs": describe_outputs(out),
                 "counts": counts,
                 "gates": gates.as_records(),
                 "commands": [shlex.join(provenance.command_line())],
@@ -370,8 +370,3 @@ def _difference(old: dict[str, Any], new: dict[str, Any]) -> str:
     if old["version"] != new["version"]:
         told.append(f"the format is now version {new['version']}")
     return "; ".join(told) or "a masked setting changed"
-
-
-def _outputs(folder: Path) -> list[dict[str, Any]]:
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return [{"path": str(path.relative_to(folder)), "bytes": path.stat().st_size} for path in files]

@@ -153,7 +153,7 @@ def test_without_annotation(tmp_path: Path) -> None:
     [
         (None, {}, r"none\.fa does not exist \(the archive\)"),
         ("", {}, r"x\.fa, line 1: the file is empty"),
-        (">a\n" + "N" * 500 + "\n", {}, "no stretch without N has 128 bases; lower windows.min_length"),
+        (">a\n" + "Nn" * 250 + "\n", {}, r"x\.fa: the placed sequences hold nothing but N"),
         (">a\nACGT\n", {}, "no stretch without N has 128 bases; lower windows.min_length"),
         (">un1\nACGT\n", {"unplaced": "un.*"}, r"genome\.unplaced_names=un\.\* leaves no sequence"),
         (">chr1\nACGT\n", {"names": "Chr(?P<group>.)"}, r"1 sequence names are read by neither .*: chr1;"),

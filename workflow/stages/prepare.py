@@ -70,6 +70,8 @@ def _divide(genome: Genome, circular: frozenset[str], context: StageContext) -> 
     if not groups:
         raise InputError(f"genome.unplaced_names={names.unplaced_names} leaves no sequence")
     stretches, n_bases = find_contigs(genome, list(groups), windows.min_length)
+    if stretches.empty:
+        raise InputError(f"{names.fasta}: the placed sequences hold nothing but N")
     contigs = stretches[stretches["kept"]].drop(columns="kept").reset_index(drop=True)
     if contigs.empty:
         raise InputError(f"no stretch without N has {windows.min_length} bases; lower windows.min_length")
