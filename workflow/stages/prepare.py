@@ -24,8 +24,8 @@ from workflow.genome.splits import shares_are_met, split_genome
 from workflow.genome.windows import cut_windows
 from workflow.stages.context import StageContext
 
-#: Share of the k-mers of val or test that may also lie in train. Dispersed repeats, which no split can keep
-#: apart, make up to 4 % in yeast, C. elegans and E. coli.
+#: Share of the k-mers of val or test that may also lie in train. What short repeats leave is 1 to 3 % between
+#: blocks of E. coli and C. elegans, and 3 to 6 %, by the seed, between whole chromosomes of yeast.
 _MOST_SHARED = 0.05
 
 
