@@ -52,7 +52,7 @@ def test_each_gate_has_its_own_action(capsys: pytest.CaptureFixture[str]) -> Non
 def test_every_gate_of_the_configuration_can_be_overridden(capsys: pytest.CaptureFixture[str]) -> None:
     for gate in dataclasses.fields(GatesConfig):
         with pytest.raises(GateError):
-            GateLog(vars(GatesConfig())).check(gate.name, False, **SAW)
+            GateLog(vars(GatesConfig(**{gate.name: "stop"}))).check(gate.name, False, **SAW)
         GateLog(vars(GatesConfig(**{gate.name: "warn"}))).check(gate.name, False, **SAW)
     assert capsys.readouterr().out.count("WARNING") == len(dataclasses.fields(GatesConfig))
 

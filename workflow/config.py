@@ -89,15 +89,17 @@ class SplitConfig:
     ----------
     method : str
         `sequence`: whole sequences, those of a homolog group together. `block`: contiguous blocks with a
-        purge gap. `auto`: sequence where every split gets at least one group, else block.
+        purge gap; refused where names tell homologs. `auto`: sequence where every split gets half to twice
+        its share, else block.
     fractions : dict
         Share of the bases that each split should get.
     block_length : int, optional
-        Bases; by default 1/20 of the genome within 2 kb to 1 Mb.
+        Bases; by default 1/20 of the genome, at least 2 · `windows.min_length` and at most 100 kb.
     purge : int
         Bases left out at each border between blocks of different splits, but at most a quarter of a block.
     max_shared : float
-        Blocks that share a larger part of their k-mers than this, on either strand, go to one split.
+        Blocks that share a larger part of their k-mers than this, or of 100 kb, on either strand, go to one
+        split.
     """
 
     method: str = "auto"

@@ -68,9 +68,9 @@ class GateLog:
         self.results = [earlier for earlier in self.results if earlier.key != result.key] + [result]
         if result.passed:
             return
-        message = f"gate {name}: saw {saw}, limit {limit}. {why} Override with gates.{name}=warn."
+        message = f"gate {name}: saw {saw}, limit {limit}. {why}"
         if self.actions.get(name, "stop") == "stop":
-            raise GateError(message)
+            raise GateError(f"{message} Override with gates.{name}=warn.")
         if not told_before:
             say(f"  WARNING {message}")
 
