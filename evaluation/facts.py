@@ -113,9 +113,10 @@ class RunFacts:
 
     def _model_line(self) -> str:
         context = self.setting("predict", "model", "context_length")
+        name, architecture = (self.setting("predict", "model", key) for key in ("name", "architecture"))
         return _join(
-            self.setting("predict", "model", "name"),
-            self.setting("predict", "model", "architecture"),
+            name,
+            f"architecture {architecture}" if architecture != name else None,
             f"reads up to {count(context)} bases" if context else None,
             self.setting("predict", "model", "checkpoint"),
         )

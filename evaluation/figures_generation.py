@@ -65,8 +65,9 @@ def length_histogram(generation: Generation) -> Figure:
     axes = figure.subplots()
     written = [group for group in ("base", "adapted") if group in generation.groups]
     lengths = [np.array([len(sequence) for sequence in generation.groups[group]]) for group in written]
-    every = np.concatenate(lengths)
-    edges = np.linspace(every.min() - 0.5, every.max() + 0.5, min(int(np.ptp(every)) + 1, 20) + 1)
+    longest = max(int(group.max()) for group in lengths)
+    # From zero: a narrow axis would make a spread of what is one length.
+    edges = np.linspace(0, longest * 1.1, 23)
     axes.hist(lengths, edges.tolist(), color=[COLOURS[group] for group in written], label=written, rwidth=0.8)
     axes.set(xlabel="length (bp)", ylabel="sequences")
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))

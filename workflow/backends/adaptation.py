@@ -109,7 +109,7 @@ class Adaptation(lightning.LightningModule):
         """Log the validation losses in nats per base."""
         sums = self._validation
         losses = {"val_loss": sums["nll"] / max(sums["bases"], 1)}
-        if sums["bases_nonrepeat"]:
+        if 0 < sums["bases_nonrepeat"] < sums["bases"]:
             losses["val_loss_nonrepeat"] = sums["nll_nonrepeat"] / sums["bases_nonrepeat"]
         self.log("val_loss", losses["val_loss"], logger=False)
         if shifts := adapter_shifts(self.model):
