@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from evaluation.records import Record, read_record, stages_of_report
-from evaluation.text import MISSING, count, number, plural
+from evaluation.text import MISSING, count, number, percent, plural
 from workflow.artifacts import read_table
 
 _GATE = ("name", "passed", "saw", "limit", "why")
@@ -104,11 +104,14 @@ class RunFacts:
             if bases
         )
         counts = self.manifests["prepare"].value("counts")
-        shared = (counts.get("share_of_kmers_also_in_train") or {}).get(self.split)
+        copied = counts.get("windows_with_a_copy_in_train")
+        shared = copied.get(self.split) if isinstance(copied, dict) else None
         return _join(
             f"by {self.manifests['prepare'].value('counts', 'split_by')}: {kept} bases",
             f"left out: {dropped or 'none'}",
-            None if shared is None else f"{number(100 * shared, 1)} % of the {self.split} k-mers are also in train",
+            "not audited"
+            if shared is None
+            else f"{percent(shared)} of the {self.split} windows had a copy in train and were left out",
         )
 
     def _model_line(self) -> str:

@@ -11,9 +11,8 @@ the lowest NLL on the val split.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -21,7 +20,6 @@ from evaluation.scores import BASE_COLUMN
 from workflow.artifacts import InputError
 
 _STRENGTHS = (0.25, 1.0, 4.0, 16.0, 64.0, 256.0, 1024.0)
-_CHUNK_TOKENS = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -85,20 +83,20 @@ class MarkovModel:
         return predicted
 
 
-def fit(train: Path, val: Path, max_order: int) -> MarkovModel:
-    """Fit on the token file of the train split; choose order and strength on that of the val split.
+def fit(train: Iterable[np.ndarray], val: Iterable[np.ndarray], max_order: int) -> MarkovModel:
+    """Fit on the train split; choose order and strength on the val split.
 
     Parameters
     ----------
-    train, val : Path
-        Token files: bases as ASCII bytes, any other byte (the end of a document, N) ends a context.
+    train, val : iterable of (n,) uint8
+        Bases as ASCII; contexts end with an array, and at letters other than A, C, G, T.
     max_order : int
         Largest order tried.
 
     Raises
     ------
     InputError
-        A file is empty, or has no run of max_order + 1 bases.
+        One has no run of max_order + 1 bases.
     """
     seen = count_words(train, max_order + 1)
     seen += _other_strand(seen)
@@ -116,26 +114,26 @@ def fit(train: Path, val: Path, max_order: int) -> MarkovModel:
     return MarkovModel(list(_log_tables(counts[: order + 1], strength)), strength, nll)
 
 
-def count_words(path: Path, length: int) -> np.ndarray:
-    """Counts of all words of `length` bases in a token file, streamed.
+def count_words(pieces: Iterable[np.ndarray], length: int) -> np.ndarray:
+    """Counts of all words of `length` bases.
 
     Returns
     -------
     ndarray, (4**length,) int64
         Indexed by the word as a base-4 number, the earliest base first.
     """
-    if not path.stat().st_size:
-        raise InputError(f"{path} is empty: the split has no bases, give it a larger share in split.fractions")
-    tokens = np.memmap(path, np.uint8, "r")
     counts = np.zeros(4**length, np.int64)
-    for first in range(0, len(tokens), _CHUNK_TOKENS):
-        codes = BASE_COLUMN[tokens[first : first + _CHUNK_TOKENS + length - 1]]
+    for piece in pieces:
+        codes = BASE_COLUMN[piece]
         gaps = np.concatenate([[0], np.cumsum(codes > 3)])
         words = _words(codes, length)
         whole = gaps[length : length + len(words)] == gaps[: len(words)]
         counts += np.bincount(words[whole], minlength=4**length)
     if not counts.any():
-        raise InputError(f"{path} has no run of {length} bases: lower evaluation.markov_max_order")
+        raise InputError(
+            f"a split has no run of {length} bases for the Markov model: lower evaluation.markov_max_order, or make "
+            "split.fractions larger"
+        )
     return counts
 
 

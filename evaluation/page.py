@@ -2,42 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from matplotlib.figure import Figure
 
-from evaluation import figures_generation, figures_scores, learning, style, tables
+from evaluation import figures_generation, figures_scores, learning, preparation, tables
 from evaluation.comparison import Comparison, Verdict
 from evaluation.experiment import Experiment
 from evaluation.facts import RunFacts
 from evaluation.generation import Generation
+from evaluation.layout import Picture, Section
+from evaluation.layout import render as render_page
+from evaluation.preparation import Preparation
 from evaluation.scores import WindowScores
-from evaluation.tables import Table
 from evaluation.text import plural
 from workflow.artifacts import InputError, PerBaseScores
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A figure of the page: file name without suffix, what it shows, and how to read it."""
-
-    name: str
-    figure: Figure
-    title: str
-    reading: str
-
-
-@dataclass(frozen=True)
-class Section:
-    """A part of the page under one heading."""
-
-    title: str
-    tables: list[Table] = field(default_factory=list)
-    pictures: list[Picture] = field(default_factory=list)
-    remarks: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -46,7 +26,7 @@ class Findings:
 
     Attributes
     ----------
-    facts, scores, comparison, verdict : objects
+    facts, preparation, scores, comparison, verdict : objects
         See their classes.
     predictions : dict
         Per-base predictions by model.
@@ -59,6 +39,7 @@ class Findings:
     """
 
     facts: RunFacts
+    preparation: Preparation
     scores: WindowScores
     comparison: Comparison
     verdict: Verdict
@@ -81,6 +62,7 @@ def sections(findings: Findings, heatmap_window: str | None, heatmap_bases: int)
     """The page from top to bottom, below the verdict and the run's facts."""
     labels = findings.labels
     parts = [
+        Section("The run", lines=findings.facts.lines(len(findings.scores.table), findings.scores.typical_length)),
         Section("Gates", [tables.gates_table(findings.facts.gates())]),
         Section(
             "Models compared",
@@ -98,7 +80,7 @@ def sections(findings: Findings, heatmap_window: str | None, heatmap_bases: int)
         parts.append(_experiment(findings.experiment, labels))
     if findings.generation is not None:
         parts.append(_generation(findings.generation, labels))
-    return parts
+    return parts + preparation.sections(findings.preparation)
 
 
 def render(findings: Findings, parts: list[Section], figures: Path, methods: list[str]) -> str:
@@ -109,31 +91,18 @@ def render(findings: Findings, parts: list[Section], figures: Path, methods: lis
     figures : Path
         Where `save_figures` has put the figures.
     """
-    environment = Environment(
-        loader=PackageLoader("evaluation"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     gates = findings.facts.gates()
-    return environment.get_template("report.html.j2").render(
+    return render_page(
+        "report.html.j2",
+        figures,
         run_name=findings.facts.run_name,
         genome=findings.facts.genome,
         verdict=findings.verdict,
         fired=gates[~gates["passed"].astype(bool)].to_dict("records"),
-        lines=findings.facts.lines(len(findings.scores.table), findings.scores.typical_length),
         sections=parts,
         methods=methods,
-        data_uri=lambda name: style.as_data_uri(figures / f"{name}.png"),
+        warnings=findings.preparation.warnings,
     )
-
-
-def save_figures(parts: list[Section], folder: Path) -> None:
-    """Write every figure of the page at print resolution."""
-    for part in parts:
-        for picture in part.pictures:
-            style.save(picture.figure, folder / f"{picture.name}.png")
 
 
 def _left_out(scores: WindowScores) -> str:

@@ -12,12 +12,14 @@ import pandas as pd
 
 from evaluation import experiment as experiments
 from evaluation import generation as generations
-from evaluation import markov, page, style, tables
+from evaluation import layout, markov, page, style, tables
 from evaluation.comparison import compare, judge
 from evaluation.facts import read_run
 from evaluation.page import Findings
+from evaluation.preparation import read_preparation
 from evaluation.records import Record, stage_record
 from evaluation.scores import score_windows
+from evaluation.sequences import regions_of_split
 from evaluation.text import bracketed
 from workflow.artifacts import (
     MANIFEST,
@@ -79,12 +81,13 @@ def build(
     """
     facts = read_run(run)
     predictions = _predictions(run / "predict")
-    tokens = {split: _token_file(run / "preprocess", split) for split in ("train", "val")}
-    baseline = markov.fit(tokens["train"], tokens["val"], markov_max_order)
+    train, val = (regions_of_split(run / "prepare", split, markov_max_order) for split in ("train", "val"))
+    baseline = markov.fit(train, val, markov_max_order)
     scores = score_windows(predictions, {"markov": baseline})
     comparison = compare(scores, bootstrap_samples, confidence, seed)
     findings = Findings(
         facts=facts,
+        preparation=read_preparation(run / "prepare", facts.setting("preprocess", "mixture", "weights")),
         scores=scores,
         comparison=comparison,
         verdict=judge(comparison, facts.genome, facts.split, baseline.order, confidence),
@@ -103,7 +106,7 @@ def build(
     with style.applied():
         parts = page.sections(findings, heatmap_window, heatmap_bases)
         (out / "figures").mkdir()
-        page.save_figures(parts, out / "figures")
+        layout.save_figures(parts, out / "figures")
     methods = _methods(baseline, bootstrap_samples, confidence, seed)
     write_text(out / _REPORT, page.render(findings, parts, out / "figures", methods))
     _write_tables(findings, out / "tables")
@@ -117,13 +120,6 @@ def _predictions(folder: Path) -> dict[str, PerBaseScores]:
     if not models:
         raise InputError(f"{folder} holds no predictions: run stage=predict again with force=true")
     return {model: PerBaseScores(folder / model) for model in models}
-
-
-def _token_file(folder: Path, split: str) -> Path:
-    found = sorted(folder.glob(f"*_{split}.bin"))
-    if len(found) != 1:
-        raise InputError(f"{folder} holds {len(found)} files *_{split}.bin, one is needed: run stage=preprocess again")
-    return found[0]
 
 
 def _mass_outside(store: PerBaseScores) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import product
 from pathlib import Path
 
@@ -12,7 +12,9 @@ from pyfaidx import Fasta
 from scipy.spatial.distance import jensenshannon
 
 from evaluation.scores import BASE_COLUMN
-from workflow.artifacts import BASES, InputError
+from workflow.artifacts import BASES, InputError, read_table
+
+_PIECE_BASES = 1 << 24
 
 
 def encode(sequence: str) -> np.ndarray:
@@ -95,6 +97,38 @@ def information(sequences: Sequence[str], positions: int) -> pd.DataFrame:
     return pd.DataFrame(share * bits, columns=list(BASES))
 
 
+def regions_of_split(prepared: Path, split: str, overlap: int) -> Iterator[np.ndarray]:
+    """Stream the bases of a split's regions as ASCII, (n,) uint8, in pieces that memory can hold.
+
+    Parameters
+    ----------
+    prepared : Path
+        Folder of the stage `prepare`.
+    split : str
+    overlap : int
+        Bases that consecutive pieces of a region have in common.
+
+    Raises
+    ------
+    InputError
+        A file is missing.
+    """
+    regions = read_table(prepared / "split.parquet", ["seqid", "start", "end", "split"])
+    with _open_fasta(prepared / "genome.fa") as genome:
+        for seqid, start, end, _ in regions[regions["split"] == split].itertuples(index=False):
+            for first in range(start, end, _PIECE_BASES):
+                piece = genome[seqid][first : min(first + _PIECE_BASES + overlap, end)]
+                yield np.frombuffer(str(piece).encode("ascii"), np.uint8)
+
+
+def _open_fasta(path: Path) -> Fasta:
+    """A FASTA file whose index lies beside it."""
+    for needed in (path, path.with_name(path.name + ".fai")):
+        if not needed.exists():
+            raise InputError(f"{needed} does not exist: run stage=prepare again with force=true")
+    return Fasta(str(path), as_raw=True, build_index=False, rebuild=False)
+
+
 def random_fragments(fasta: Path, lengths: Sequence[int], seed: int) -> list[str]:
     """Fragments of the given lengths from random places of a genome, each place equally probable.
 
@@ -111,11 +145,8 @@ def random_fragments(fasta: Path, lengths: Sequence[int], seed: int) -> list[str
     InputError
         FASTA or index missing.
     """
-    for path in (fasta, fasta.with_name(fasta.name + ".fai")):
-        if not path.exists():
-            raise InputError(f"{path} does not exist: run stage=prepare again with force=true")
     generator = np.random.default_rng(seed)
-    with Fasta(str(fasta), as_raw=True, build_index=False, rebuild=False) as genome:
+    with _open_fasta(fasta) as genome:
         names = list(genome.keys())
         sizes = np.array([len(genome[name]) for name in names])
         fragments = []

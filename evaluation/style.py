@@ -24,6 +24,8 @@ COLOURS = {
     "genome": "#333333",
     "truth": "#CC79A7",
 }
+#: Told apart in grey too: a tint of the palette's sky blue, its orange, and a shade of its purple.
+SPLIT_COLOURS = {"train": "#A6D4F2", "val": "#E69F00", "test": "#8C3A72"}
 BASE_COLOURS = {"A": "#009E73", "C": "#0072B2", "G": "#E69F00", "T": "#D55E00"}
 #: Perceptually uniform and readable in grey.
 SEQUENTIAL_MAP = "cividis"

@@ -28,6 +28,11 @@ def count(value: float) -> str:
     return number(value, 0)
 
 
+def percent(share: float) -> str:
+    """A share of 1 as `12.3 %`, and `< 0.1 %` where it would round to nothing."""
+    return "< 0.1 %" if 0 < share < 0.0005 else f"{number(100 * share, 1)} %"
+
+
 def bracketed(interval: Interval, signed: bool = False) -> str:
     """`0.031 [0.028, 0.034]`, with at least 3 decimals, and enough to show half the interval's width."""
     decimals = 3
@@ -39,6 +44,6 @@ def bracketed(interval: Interval, signed: bool = False) -> str:
     return f"{number(interval.estimate, decimals, signed)} [{low}, {high}]"
 
 
-def plural(amount: int, noun: str) -> str:
-    """`1 window`, `1,024 windows`."""
-    return f"{amount:,} {noun}" if amount == 1 else f"{amount:,} {noun}s"
+def plural(amount: int, noun: str, nouns: str | None = None) -> str:
+    """`1 window`, `1,024 windows`; `nouns` where the plural is not made with an s."""
+    return f"{amount:,} {noun}" if amount == 1 else f"{amount:,} {nouns or noun + 's'}"

@@ -349,6 +349,7 @@ def windows_of(lengths: list[int]) -> pd.DataFrame:
             "start": ends - lengths,
             "end": ends,
             "strand": "+",
+            "length": lengths,
             "split": "test",
         },
         index=range(100, 100 + len(lengths)),

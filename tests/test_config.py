@@ -63,7 +63,7 @@ def training(**settings: Any) -> TrainConfig:
         (
             SplitConfig,
             {"method": "random"},
-            "split.method=random is not a choice: use one of auto, sequence, block",
+            "split.method=random is not a choice: use one of auto, sequence, block, table",
         ),
         (
             SplitConfig,
@@ -154,13 +154,15 @@ def test_stages_run_in_their_order(stage: str | list[str], stages: tuple[str, ..
 
 @pytest.mark.parametrize("stage", ["trian", ["prepare", "trian"], ["trian", "trian"], [["trian"]]])
 def test_unknown_stage(stage: Any) -> None:
-    with pytest.raises(InputError, match=r"^stage=.*trian.* is not a choice: use one of prepare, preprocess, convert,"):
+    with pytest.raises(
+        InputError, match=r"^stage=.*trian.* is not a choice: use one of download, prepare, preprocess, convert,"
+    ):
         Config(stage=stage)
 
 
 @pytest.mark.parametrize("stage", [None, 5, [], ""])
 def test_stage_that_is_no_name(stage: Any) -> None:
-    with pytest.raises(InputError, match=r"^stage=.*use one of prepare"):
+    with pytest.raises(InputError, match=r"^stage=.*use one of download"):
         Config(stage=stage)
 
 

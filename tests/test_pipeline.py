@@ -3,7 +3,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import workflow
+from tests.server import Server, serving
 from workflow.artifacts import MANIFEST, describe_file, fingerprint, read_json, read_manifest, write_json
 from workflow.config import (
     STAGES,
@@ -30,6 +31,7 @@ from workflow.config import (
 from workflow.errors import GateError, InputError
 from workflow.pipeline import PIPELINE, Run
 from workflow.stages.context import StageContext
+from workflow.stages.download import download
 
 ROOT = Path(__file__).parent.parent
 PHIX = ROOT / "data" / "demo" / "phix174_NC_001422.1.fa"
@@ -38,7 +40,7 @@ UNCHANGED = "done with the same settings and inputs"
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Config:
-    """A run on a copy of phiX174, of `prepare` and `preprocess`."""
+    """A run on a copy of phiX174, of `prepare`, which `download` goes before, and `preprocess`."""
     fasta, checkpoint = tmp_path / "genome.fa", tmp_path / "model.safetensors"
     shutil.copy(PHIX, fasta)
     checkpoint.write_bytes(b"weights")
@@ -61,6 +63,11 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     for stage in STAGES:
         monkeypatch.setitem(PIPELINE, stage, replace(PIPELINE[stage], run=stand_in(stage, names)))
     return names
+
+
+def use_real_download() -> None:
+    """Takes the stand-in out of the place of `download`."""
+    PIPELINE["download"] = replace(PIPELINE["download"], run=download)
 
 
 def stand_in(stage: str, names: list[str]) -> Callable[[StageContext], dict[str, object]]:
@@ -103,11 +110,12 @@ def test_stages_are_published_and_then_skipped(settings: Config, capsys: pytest.
     printed = capsys.readouterr().out
     assert "prepare: not done yet\nprepare: done in" in printed
     assert "  bases                         5,386" in printed
-    assert sorted(path.name for path in folder.iterdir()) == [".lock", "prepare", "preprocess"]
+    assert sorted(path.name for path in folder.iterdir()) == [".lock", "download", "prepare", "preprocess"]
     before = tree(folder)
     run(settings)
     assert tree(folder) == before
     assert capsys.readouterr().out.splitlines() == [
+        f"download: skipped, {UNCHANGED}",
         f"prepare: skipped, {UNCHANGED}",
         f"preprocess: skipped, {UNCHANGED}",
     ]
@@ -126,7 +134,7 @@ def test_manifest(settings: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     assert manifest["gates"] and all(gate["passed"] for gate in manifest["gates"])
     outputs = {item["path"]: item["bytes"] for item in manifest["outputs"]}
     assert outputs == {name: len(data) for name, data in tree(folder).items() if name != MANIFEST}
-    assert {"genome.fa", "split.parquet", "windows.parquet", "accounting.json"} <= outputs.keys()
+    assert {"genome.fa", "split.parquet", "windows/tiling.parquet", "accounting.json"} <= outputs.keys()
     assert manifest["versions"]["workflow"] == workflow.__version__
     assert manifest["versions"]["numpy"] == np.__version__
     assert manifest["host"]["cores"] >= 1
@@ -143,7 +151,11 @@ def test_manifest_holds_no_secret(settings: Config) -> None:
     text = (folder / "prepare" / MANIFEST).read_text()
     assert "https://***@archive.org/x.fa" in text
     assert "hunter2" not in text
-    assert reasons(settings, genome=replace(settings.genome, source=source), stage="prepare") == {"prepare": UNCHANGED}
+    assert reasons(settings, genome=replace(settings.genome, source=source)) == {
+        "download": UNCHANGED,
+        "prepare": UNCHANGED,
+        "preprocess": "not done yet",
+    }
 
 
 def test_same_result_from_another_run(settings: Config) -> None:
@@ -157,7 +169,7 @@ def test_fault_of_a_stage_leaves_nothing_half_written(settings: Config) -> None:
     Path(settings.genome.fasta).write_text(">a\nACGT!\n")
     with pytest.raises(InputError, match=r"genome\.fa, line 2"):
         run(settings)
-    assert [path.name for path in Path(settings.runs_folder, "demo").iterdir()] == [".lock"]
+    assert sorted(path.name for path in Path(settings.runs_folder, "demo").iterdir()) == [".lock", "download"]
 
 
 def test_fault_of_a_stage_leaves_what_was_published(settings: Config) -> None:
@@ -211,7 +223,7 @@ def test_earlier_stages_are_published_when_a_later_one_fails(
     with pytest.raises(InputError, match=r"^no$"):
         run(settings, stage="all")
     folder = Path(settings.runs_folder, "demo")
-    assert sorted(path.name for path in folder.iterdir()) == [".lock", "prepare", "preprocess"]
+    assert sorted(path.name for path in folder.iterdir()) == [".lock", "download", "prepare", "preprocess"]
     monkeypatch.setitem(PIPELINE, "convert", working)
     run(settings, stage="all")
     assert tuple(ran) == STAGES, "what was done is not done again"
@@ -248,30 +260,32 @@ def test_report_includes_generation_only_where_there_is_one(settings: Config, ra
 
 
 def test_nothing_done_yet(settings: Config) -> None:
-    assert reasons(settings) == {"prepare": "not done yet", "preprocess": "not done yet"}
+    assert reasons(settings) == dict.fromkeys(["download", "prepare", "preprocess"], "not done yet")
 
 
 def test_changed_setting_is_told(settings: Config, ran: list[str]) -> None:
     run(settings)
     assert reasons(settings, windows=WindowsConfig(length=512, min_length=200), seed=1) == {
+        "download": UNCHANGED,
         "prepare": "seed was 42, is 1; windows.length was 256, is 512; windows.min_length was 128, is 200",
         "preprocess": "a stage before it runs",
     }
     fractions = {"train": 0.7, "val": 0.2, "test": 0.1}
     assert reasons(settings, stage="prepare", split=SplitConfig(fractions=fractions)) == {
-        "prepare": "split.fractions.train was 0.8, is 0.7; split.fractions.val was 0.1, is 0.2"
+        "download": UNCHANGED,
+        "prepare": "split.fractions.train was 0.8, is 0.7; split.fractions.val was 0.1, is 0.2",
     }
 
 
 @pytest.mark.parametrize(
     ("section", "changed", "first", "unaffected"),
     [
-        ("genome", {"unplaced_names": "un.*"}, "prepare", {"convert"}),
-        ("split", {"purge": 10}, "prepare", {"convert"}),
-        ("model", {"architecture": "other"}, "convert", {"prepare", "preprocess"}),
+        ("genome", {"unplaced_names": "un.*"}, "prepare", {"download", "convert"}),
+        ("split", {"purge": 10}, "prepare", {"download", "convert"}),
+        ("model", {"architecture": "other"}, "convert", {"download", "prepare", "preprocess"}),
         ("model", {"name": "other", "source": "x"}, None, set(STAGES)),
-        ("train", {"steps": 5}, "train", {"prepare", "preprocess", "convert"}),
-        ("train", {"lora": LoraConfig(rank=4)}, "train", {"prepare", "preprocess", "convert"}),
+        ("train", {"steps": 5}, "train", {"download", "prepare", "preprocess", "convert"}),
+        ("train", {"lora": LoraConfig(rank=4)}, "train", {"download", "prepare", "preprocess", "convert"}),
         ("predict", {"batch_tokens": 99}, "predict", set(STAGES) - {"predict", "evaluate"}),
         ("infer", {"samples": 1}, "infer", set(STAGES) - {"infer", "evaluate"}),
         ("evaluation", {"confidence": 0.9}, "evaluate", set(STAGES) - {"evaluate"}),
@@ -297,7 +311,11 @@ def test_changed_input_file(settings: Config, ran: list[str]) -> None:
     os.utime(fasta)
     assert reasons(settings)["prepare"] == UNCHANGED, "touched, and the same as before"
     fasta.write_text(fasta.read_text() + "A\n")
-    assert reasons(settings) == {"prepare": "an input file changed", "preprocess": "a stage before it runs"}
+    assert reasons(settings) == {
+        "download": "an input file changed",
+        "prepare": "an input file changed",
+        "preprocess": "a stage before it runs",
+    }
     fasta.write_text(PHIX.read_text())
     assert reasons(settings)["prepare"] == UNCHANGED, "changed back"
 
@@ -315,19 +333,23 @@ def test_added_input_file(settings: Config, ran: list[str], tmp_path: Path) -> N
 
 def test_force_concerns_the_stages_asked_for(settings: Config, ran: list[str]) -> None:
     run(settings)
-    assert reasons(settings, force=True) == {"prepare": "force=true", "preprocess": "force=true"}
+    assert reasons(settings, force=True) == {
+        "download": UNCHANGED,
+        "prepare": "force=true",
+        "preprocess": "force=true",
+    }
     assert reasons(settings, force=True, stage="preprocess") == {"preprocess": "force=true"}
     run(settings, force=True, stage="preprocess")
-    assert ran == ["prepare", "preprocess", "preprocess"]
+    assert ran == ["download", "prepare", "preprocess", "preprocess"]
 
 
 def test_stage_before_it_ran_with_other_settings(settings: Config, ran: list[str]) -> None:
     run(settings)
     changed = replace(settings, windows=WindowsConfig(length=512))
     run(changed, stage="prepare")
-    assert reasons(changed) == {"prepare": UNCHANGED, "preprocess": "prepare changed"}
+    assert reasons(changed) == {"download": UNCHANGED, "prepare": UNCHANGED, "preprocess": "prepare changed"}
     run(changed)
-    assert ran == ["prepare", "preprocess", "prepare", "preprocess"]
+    assert ran == ["download", "prepare", "preprocess", "prepare", "preprocess"]
 
 
 def test_stage_before_it_ran_again_with_the_same_settings(settings: Config, ran: list[str]) -> None:
@@ -347,8 +369,8 @@ def test_training_is_left_out(settings: Config, ran: list[str]) -> None:
 
 def test_new_format(settings: Config, ran: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     run(settings)
-    monkeypatch.setitem(PIPELINE, "prepare", replace(PIPELINE["prepare"], version=2))
-    assert reasons(settings)["prepare"] == "the format is now version 2"
+    monkeypatch.setitem(PIPELINE, "prepare", replace(PIPELINE["prepare"], version=99))
+    assert reasons(settings)["prepare"] == "the format is now version 99"
 
 
 def test_setting_that_the_last_version_did_not_have(settings: Config, ran: list[str]) -> None:
@@ -397,7 +419,7 @@ def test_advice_of_the_message_works(settings: Config, ran: list[str], stage: st
         run(settings, stage=stage)
     advised = str(caught.value).split("use stage=[")[1].rstrip("]").split(",")
     run(settings, stage=advised)
-    assert ran == advised
+    assert ran == (["download", *advised] if "prepare" in advised else advised)
     assert ran[-1] == stage
 
 
@@ -405,7 +427,7 @@ def test_stage_alone_whose_input_is_there(settings: Config, ran: list[str]) -> N
     run(settings, stage="prepare")
     run(settings, stage="preprocess")
     run(settings, stage="convert")
-    assert ran == ["prepare", "preprocess", "convert"]
+    assert ran == ["download", "prepare", "preprocess", "convert"]
 
 
 # ---------------------------------------------------------------- lock, dry run
@@ -426,7 +448,7 @@ def test_run_folder_is_locked(settings: Config, ran: list[str], monkeypatch: pyt
     assert refused[0].returncode == 2
     assert refused[0].stdout == ""
     assert refused[0].stderr == f"error: another process works on {folder}: wait for it, or give run_name=…\n"
-    assert sorted(path.name for path in folder.iterdir()) == [".lock", "prepare"]
+    assert sorted(path.name for path in folder.iterdir()) == [".lock", "download", "prepare"]
 
 
 def test_lock_is_let_go(settings: Config, ran: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -442,7 +464,7 @@ def test_lock_is_let_go(settings: Config, ran: list[str], monkeypatch: pytest.Mo
         run(settings)
     monkeypatch.setitem(PIPELINE, "prepare", working)
     run(settings)
-    assert ran == ["convert", "prepare", "preprocess"]
+    assert ran == ["download", "convert", "prepare", "preprocess"]
 
 
 def test_dry_run(settings: Config, ran: list[str], tmp_path: Path) -> None:
@@ -451,6 +473,9 @@ def test_dry_run(settings: Config, ran: list[str], tmp_path: Path) -> None:
     folder = Path(settings.runs_folder, "demo")
     assert told.splitlines() == [
         f"run {folder}",
+        "download: would run, not done yet",
+        f"  reads  {settings.genome.fasta}",
+        f"  writes {folder / 'download'}",
         "prepare: would run, not done yet",
         f"  reads  {settings.genome.fasta}",
         f"  writes {folder / 'prepare'}",
@@ -466,7 +491,77 @@ def test_dry_run(settings: Config, ran: list[str], tmp_path: Path) -> None:
     told = Run(replace(settings, dry_run=True)).describe()
     assert f"prepare: would be skipped, {UNCHANGED}\n" in told
     assert tree(tmp_path) == before
-    assert ran == ["prepare"]
+    assert ran == ["download", "prepare"]
+
+
+# ---------------------------------------------------------------- files that are downloaded
+
+
+@pytest.fixture
+def remote(settings: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Config, Server]]:
+    """The same run with its genome at a URL, and the server."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.chdir(tmp_path)
+    with serving(PHIX.read_bytes()) as server:
+        yield replace(settings, genome=replace(settings.genome, fasta=server.url("phix.fa"))), server
+
+
+def test_prepare_begins_with_the_download(remote: tuple[Config, Server], tmp_path: Path) -> None:
+    config, server = remote
+    place = tmp_path / "data" / "phix" / "phix.fa"
+    awaited = "a file is not downloaded yet"
+    assert reasons(config) == {"download": awaited, "prepare": awaited, "preprocess": "not done yet"}
+    told = Run(config).describe()
+    assert f"  fetches {server.url('phix.fa')}, to {place}\n" in told and f"prepare: would run, {awaited}\n" in told
+    assert server.asked == [] and not place.exists()
+    folder = run(config, stage="prepare")
+    assert place.read_bytes() == PHIX.read_bytes()
+    manifest = read_manifest(folder / "prepare")
+    assert manifest["identity"]["files"] == [describe_file(PHIX)["sha256"]]
+    assert manifest["counts"]["bases"] == 5386
+    assert reasons(config) == {"download": UNCHANGED, "prepare": UNCHANGED, "preprocess": "not done yet"}
+    assert len(server.asked) == 1
+
+
+def test_same_content_from_another_place_is_not_prepared_again(remote: tuple[Config, Server], settings, ran) -> None:
+    config, _ = remote
+    run(settings)
+    assert reasons(config)["download"] == "a file is not downloaded yet"
+    use_real_download()
+    run(config)
+    assert ran == ["download", "prepare", "preprocess"], "what came is the file that was there"
+    assert reasons(config) == dict.fromkeys(["download", "prepare", "preprocess"], UNCHANGED)
+
+
+def test_download_that_was_deleted(remote: tuple[Config, Server], ran: list[str], tmp_path: Path) -> None:
+    config, server = remote
+    use_real_download()
+    run(config)
+    place = tmp_path / "data" / "phix" / "phix.fa"
+    place.unlink()
+    with pytest.raises(InputError, match=r"^stage prepare has to run first .*\(a file is not downloaded yet\)"):
+        run(config, stage="preprocess")
+    run(config)
+    assert place.exists() and ran == ["prepare", "preprocess"]
+    place.unlink()
+    server.content += b"A\n"
+    run(config)
+    assert ran == ["prepare", "preprocess"] * 2, "another file came"
+
+
+def test_gates_are_asked_before_the_download(remote: tuple[Config, Server], tmp_path: Path) -> None:
+    config, server = remote
+    with pytest.raises(GateError):
+        run(short_context(config, train=64))
+    assert server.asked == []
+
+
+def test_file_that_was_moved(settings: Config, ran: list[str], tmp_path: Path) -> None:
+    run(settings)
+    moved = shutil.move(settings.genome.fasta, tmp_path / "moved.fa")
+    told = reasons(settings, genome=replace(settings.genome, fasta=str(moved)))
+    assert told["download"].startswith("genome.fasta was ")
+    assert (told["prepare"], told["preprocess"]) == (UNCHANGED, UNCHANGED)
 
 
 # ---------------------------------------------------------------- a stage that works in place
@@ -492,7 +587,7 @@ def test_interrupted_training_goes_on(settings: Config, ran: list[str], monkeypa
     folder = run_with_training(settings, monkeypatch, training)
     assert (folder / "train" / "state").read_text() == "halftrain\n"
     assert reasons(settings, stage="train") == {"train": UNCHANGED}
-    assert ran == ["prepare", "preprocess", "convert", "train"]
+    assert ran == ["download", "prepare", "preprocess", "convert", "train"]
 
 
 def test_training_with_other_settings_puts_the_earlier_one_aside(
@@ -596,7 +691,7 @@ def test_context_at_the_limit(settings: Config, ran: list[str], capsys: pytest.C
 
 def test_context_does_not_concern_other_stages(settings: Config, ran: list[str]) -> None:
     run(replace(short_context(settings, train=64, windows=64), stage=["prepare", "preprocess"]))
-    assert ran == ["prepare", "preprocess"]
+    assert ran == ["download", "prepare", "preprocess"]
 
 
 def test_gates_of_a_stage_are_in_its_manifest(

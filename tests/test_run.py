@@ -130,7 +130,7 @@ def test_a_second_run_does_nothing(undisturbed: tuple[Path, str]) -> None:
     before = {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file() and path.name != ".lock"}
     done = command(*SMALL, runs=run.parent)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("skipped, done with the same settings and inputs") == 7
+    assert done.stdout.count("skipped, done with the same settings and inputs") == 8
     assert before == {path: path.stat().st_mtime_ns for path in before}
 
 
@@ -140,7 +140,8 @@ def test_a_run_killed_in_every_stage_ends_as_an_undisturbed_one(undisturbed: tup
     shutil.move(run, aside)
     # Before each stage is published; inside training, also between the two renames that replace its state
     # (the second time that `state` is the target); and inside the writing of predictions.
-    kills = [("prepare", 1), ("preprocess", 1), ("step", 1), ("step", 4), ("state", 2), ("manifest.json", 1)]
+    kills = [("download", 1), ("prepare", 1), ("preprocess", 1)]
+    kills += [("step", 1), ("step", 4), ("state", 2), ("manifest.json", 1)]
     kills += [("window", 5), ("predict", 1), ("infer", 1), ("evaluate", 1)]
     try:
         for what, count in kills:
@@ -200,16 +201,19 @@ def test_bad_input_is_one_line_and_publishes_nothing(
     assert done.returncode == 2, done.stdout + done.stderr
     assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1, done.stderr
     assert message in done.stderr
-    assert [path for path in runs.rglob("*") if path.is_file() and path.name != ".lock"] == []
+    (run,) = runs.iterdir()
+    assert sorted(path.name for path in run.iterdir()) == [".lock", "download"]
 
 
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:
     missing = ("genome=custom", "genome.name=x", "genome.fasta=nowhere.fa", "stage=prepare")
     quiet = command(*missing, runs=tmp_path / "runs")
     assert quiet.returncode == 2 and "Traceback" not in quiet.stderr
-    assert quiet.stderr.startswith("error: nowhere.fa does not exist")
+    assert quiet.stderr.startswith(f"error: {tmp_path / 'nowhere.fa'} does not exist")
     loud = command(*missing, "debug=true", runs=tmp_path / "runs")
-    assert "InputError: nowhere.fa does not exist" in loud.stderr and "workflow/pipeline.py" in loud.stderr
+    assert (
+        f"InputError: {tmp_path / 'nowhere.fa'} does not exist" in loud.stderr and "workflow/pipeline.py" in loud.stderr
+    )
 
 
 def test_unknown_keys_are_named(tmp_path: Path) -> None:
@@ -221,7 +225,8 @@ def test_unknown_keys_are_named(tmp_path: Path) -> None:
 def test_dry_run_says_what_would_happen_and_writes_nothing(tmp_path: Path) -> None:
     done = command("dry_run=true", "genome=phix174", runs=tmp_path / "runs")
     assert done.returncode == 0, done.stderr
-    assert "prepare: would run, not done yet" in done.stdout
+    assert "download: would run, not done yet\n" in done.stdout
+    assert "prepare: would run, not done yet\n" in done.stdout
     assert "phix174_NC_001422.1.fa" in done.stdout
     assert not (tmp_path / "runs").exists()
 

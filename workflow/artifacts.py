@@ -265,17 +265,17 @@ class PerBaseWriter:
     folder : Path
         An existing folder.
     windows : DataFrame
-        Columns sequence_id, seqid, start, end, strand.
+        Columns sequence_id, seqid, start, end, strand, length (bases that are scored: fewer than end − start
+        where exons are joined).
     """
 
     folder: Path
     windows: pd.DataFrame
 
     def __post_init__(self) -> None:
-        index = self.windows[["sequence_id", "seqid", "start", "end", "strand"]].reset_index(drop=True)
-        lengths = (index["end"] - index["start"]).to_numpy(np.int64)
-        self._offsets = np.concatenate([[0], np.cumsum(lengths)])
-        index["offset"], index["length"] = self._offsets[:-1], lengths
+        index = self.windows[["sequence_id", "seqid", "start", "end", "strand", "length"]].reset_index(drop=True)
+        self._offsets = np.concatenate([[0], np.cumsum(index["length"].to_numpy(np.int64))])
+        index.insert(5, "offset", self._offsets[:-1])
         self.index = index
         positions = int(self._offsets[-1])
         self._logprobs = open_new_array(self.folder / "logprobs.npy", (positions, 4), np.float16)

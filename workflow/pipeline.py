@@ -13,7 +13,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,6 @@ from typing import Any
 from workflow import provenance
 from workflow.artifacts import (
     MANIFEST,
-    describe_file,
     describe_outputs,
     fingerprint,
     publish,
@@ -35,8 +34,10 @@ from workflow.console import say, summary_table
 from workflow.errors import InputError
 from workflow.gates import GateLog
 from workflow.genome.files import locate
+from workflow.genome.web import hide_secrets
+from workflow.identity import are_awaited, describe_inputs, difference, lookup
 from workflow.preflight import preflight
-from workflow.stages import convert, evaluate, infer, predict, prepare, preprocess, train
+from workflow.stages import convert, download, evaluate, infer, predict, prepare, preprocess, train
 from workflow.stages.context import StageContext
 
 #: Written into a stage's folder while it works in place.
@@ -44,7 +45,6 @@ _IN_PLACE = "in_place.json"
 #: Stages that a later one reads when they are there and up to date, and does without when not.
 _OPTIONAL = ("infer",)
 _UNCHANGED = "done with the same settings and inputs"
-_ABSENT = "absent"
 
 
 @dataclass(frozen=True)
@@ -61,11 +61,13 @@ class Stage:
     after : tuple of str
         Stages whose artefacts it reads.
     files : callable, optional
-        Files outside the run that it reads.
+        Files outside the run that it reads; of those that are downloaded, where they will be.
     version : int
         Counts up when its artefacts change their format.
     in_place : bool
         Whether it keeps its state in its folder and goes on from there, instead of building aside.
+    tells_paths : bool
+        Whether its artefacts tell where its files lie, so that a file that was moved is another one to it.
     """
 
     name: str
@@ -75,11 +77,20 @@ class Stage:
     files: Callable[[Config], list[Path]] | None = None
     version: int = 1
     in_place: bool = False
+    tells_paths: bool = False
+
+    def tell_files(self, inputs: list[dict[str, Any]]) -> list[Any]:
+        """What makes its files those they are: what they hold and, for `tells_paths`, where they lie."""
+        return [[item.get("sha256"), item["path"]] if self.tells_paths else item.get("sha256") for item in inputs]
 
 
 def _genome_files(config: Config) -> list[Path]:
-    genome = config.genome
-    return [locate(path, genome.source) for path in (genome.fasta, genome.annotation) if path]
+    return [file.path for file in download.source_files(config.genome)]
+
+
+def _genome_files_and_tables(config: Config) -> list[Path]:
+    tables = (config.genome.sequence_table, config.split.table)
+    return _genome_files(config) + [locate(path, "the configuration names it") for path in tables if path]
 
 
 def _checkpoint_files(config: Config) -> list[Path]:
@@ -100,13 +111,21 @@ def _prompt_files(config: Config) -> list[Path]:
 PIPELINE = {
     stage.name: stage
     for stage in (
+        Stage("download", download.download, download.SECTIONS, files=_genome_files, tells_paths=True),
         Stage(
             "prepare",
             prepare.prepare,
             ("genome.name", "genome.sequence_names", "genome.unplaced_names", "split", "windows", "seed"),
-            files=_genome_files,
+            files=_genome_files_and_tables,
+            version=2,
         ),
-        Stage("preprocess", preprocess.preprocess, ("genome.name",), after=("prepare",)),
+        Stage(
+            "preprocess",
+            preprocess.preprocess,
+            ("genome.name", "genome.lineage", "genome.lineages", "mixture", "seed"),
+            after=("prepare",),
+            version=2,
+        ),
         Stage(
             "convert",
             convert.convert,
@@ -114,7 +133,7 @@ PIPELINE = {
             files=_checkpoint_files,
         ),
         Stage("train", train.train, ("train", "backend.name", "seed"), ("preprocess", "convert"), in_place=True),
-        Stage("predict", predict.predict, ("predict", "backend.name"), ("prepare", "convert", "train")),
+        Stage("predict", predict.predict, ("predict", "backend.name"), ("prepare", "convert", "train"), version=2),
         Stage(
             "infer",
             infer.infer,
@@ -143,7 +162,7 @@ class Step:
     reason : str
     skip : bool
     inputs : list of dict
-        Descriptions of the files read from outside the run.
+        Descriptions of the files read from outside the run; of one that is yet to be downloaded, its path.
     identity : dict
         What the fingerprint is of, so that a difference can be told.
     """
@@ -159,6 +178,16 @@ class Step:
         """What the stage's artefacts carry."""
         return fingerprint(self.identity)
 
+    @property
+    def waits(self) -> bool:
+        """Whether a file that it reads is yet to be downloaded."""
+        return are_awaited(self.inputs)
+
+    def with_downloads(self) -> Step:
+        """The step once it ran, with a description of what it has downloaded."""
+        inputs = describe_inputs([Path(item["path"]) for item in self.inputs], {i["path"]: i for i in self.inputs})
+        return replace(self, inputs=inputs, identity=self.identity | {"files": self.stage.tell_files(inputs)})
+
 
 class Run:
     """The run folder that a configuration names.
@@ -172,7 +201,14 @@ class Run:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.folder = Path(config.runs_folder) / config.run_name
-        self._settings = asdict(config)
+        # `prepare` begins with the download of what it reads.
+        self._asked = ("download", *config.stages) if "prepare" in config.stages else config.stages
+        # A secret in a URL is not part of what makes a genome, and may be another each day.
+        fasta, annotation = config.genome.fasta, config.genome.annotation
+        shown = replace(
+            config.genome, fasta=hide_secrets(fasta), annotation=hide_secrets(annotation) if annotation else annotation
+        )
+        self._settings = asdict(replace(config, genome=shown))
 
     def plan(self) -> list[Step]:
         """What each stage that is asked for would do.
@@ -186,15 +222,15 @@ class Run:
         steps: dict[str, Step] = {}
         for name in self._wanted_and_needed():
             step = self._step(PIPELINE[name], steps)
-            if step.skip or name in self.config.stages or name not in _OPTIONAL:
+            if step.skip or name in self._asked or name not in _OPTIONAL:
                 steps[name] = step
-        missing = [name for name, step in steps.items() if name not in self.config.stages and not step.skip]
+        missing = [name for name, step in steps.items() if name not in self._asked and not step.skip]
         if missing:
             raise InputError(
                 f"stage {missing[0]} has to run first in {self.folder} ({steps[missing[0]].reason}): "
                 f"use stage=[{','.join(name for name in PIPELINE if name in (*missing, *self.config.stages))}]"
             )
-        planned = [step for name, step in steps.items() if name in self.config.stages]
+        planned = [step for name, step in steps.items() if name in self._asked]
         if not planned:
             raise InputError(f"train=none leaves nothing to do for stage={self.config.stage}")
         return planned
@@ -220,12 +256,15 @@ class Run:
         steps = self.plan()
         gates = self.preflight(steps)
         with run_lock(self.folder):
-            for step in steps:
+            while steps:
+                step, *steps = steps
                 if step.skip:
                     say(f"{step.stage.name}: skipped, {step.reason}")
-                else:
-                    say(f"{step.stage.name}: {step.reason}")
-                    self._run(step, gates[step.stage.name])
+                    continue
+                say(f"{step.stage.name}: {step.reason}")
+                self._run(step, gates[step.stage.name])
+                if step.waits:  # only now is known what was downloaded, and so what is to be done with it
+                    steps = self.plan()[1:]
 
     def describe(self) -> str:
         """What `dry_run=true` prints: each stage with the reason, what it reads and where it writes."""
@@ -235,16 +274,23 @@ class Run:
             read += [str(self.folder / name) for name in step.identity["stages"]]
             lines += [
                 f"{step.stage.name}: would {'be skipped' if step.skip else 'run'}, {step.reason}",
+                *(self._fetched() if step.stage.name == "download" else ()),
                 *(f"  reads  {path}" for path in read),
                 f"  writes {self.folder / step.stage.name}",
             ]
         return "\n".join(lines)
 
+    def _fetched(self) -> list[str]:
+        """What would be downloaded, from where, to where."""
+        files = [file for file in download.source_files(self.config.genome) if not file.path.exists()]
+        size = {file.key: f", {file.size:,} bytes" if file.size else "" for file in files}
+        return [f"  fetches {file.shown_url}{size[file.key]}, to {file.path}" for file in files]
+
     # ------------------------------------------------------------ planning
 
     def _wanted_and_needed(self) -> list[str]:
         """The stages asked for and those before them, in order; what `_after` leaves out is not needed."""
-        needed = set(self._applicable(self.config.stages))
+        needed = set(self._applicable(self._asked))
         for name in reversed(PIPELINE):
             if name in needed:
                 needed |= set(self._after(PIPELINE[name]))
@@ -261,15 +307,15 @@ class Run:
         folder = self.folder / stage.name
         manifest = read_manifest(folder) if (folder / MANIFEST).exists() else None
         known = {item["path"]: item for item in manifest["inputs"]} if manifest else {}
-        files = stage.files(self.config) if stage.files else []
-        inputs = [describe_file(path, known.get(str(path))) for path in files]
+        inputs = describe_inputs(stage.files(self.config) if stage.files else [], known)
         identity = {
             "version": stage.version,
-            "config": {key: _lookup(self._settings, key) for key in stage.sections},
-            "files": [item["sha256"] for item in inputs],
+            "config": {key: lookup(self._settings, key) for key in stage.sections},
+            "files": stage.tell_files(inputs),
             "stages": {name: before[name].fingerprint for name in self._after(stage) if name in before},
         }
-        reason = self._reason_to_run(stage, manifest, identity, before)
+        awaited = "a file is not downloaded yet" if are_awaited(inputs) else None
+        reason = awaited or self._reason_to_run(stage, manifest, identity, before)
         return Step(stage, _UNCHANGED if reason is None else reason, reason is None, inputs, identity)
 
     def _reason_to_run(
@@ -283,7 +329,7 @@ class Run:
         if any(not before[name].skip for name in identity["stages"]):
             return "a stage before it runs"
         if manifest["fingerprint"] != fingerprint(identity):
-            return _difference(manifest["identity"], provenance.mask_secrets(identity))
+            return difference(manifest["identity"], provenance.mask_secrets(identity))
         return None
 
     # ------------------------------------------------------------ running
@@ -294,6 +340,7 @@ class Run:
         building = self._in_place(step) if stage.in_place else publish(target)
         with building as out:
             counts = stage.run(StageContext(self.config, out, self.folder, gates))
+            step = step.with_downloads()
             seconds = round(time.monotonic() - clock, 3)
             manifest = {
                 "stage": stage.name,
@@ -306,7 +353,7 @@ class Run:
                 "outputs": describe_outputs(out),
                 "counts": counts,
                 "gates": gates.as_records(),
-                "commands": [shlex.join(provenance.command_line())],
+                "commands": [hide_secrets(shlex.join(provenance.command_line()))],
                 "timings": {"started": started, "seconds": seconds},
                 **provenance.environment(),
             }
@@ -335,38 +382,3 @@ class Run:
         """Fingerprint of the work that lies in the stage's folder."""
         path = self.folder / stage.name / _IN_PLACE
         return read_json(path)["fingerprint"] if path.exists() else None
-
-
-def _lookup(settings: dict[str, Any], key: str) -> Any:
-    """Value of a dotted key."""
-    value: Any = settings
-    for part in key.split("."):
-        value = value[part]
-    return value
-
-
-def _flatten(value: Any, prefix: str = "") -> dict[str, Any]:
-    """Leaves of nested dicts by dotted key."""
-    if not isinstance(value, dict):
-        return {prefix: value}
-    leaves: dict[str, Any] = {}
-    for key, item in value.items():
-        leaves |= _flatten(item, f"{prefix}.{key}" if prefix else str(key))
-    return leaves
-
-
-def _difference(old: dict[str, Any], new: dict[str, Any]) -> str:
-    """What changed between two identities, in words."""
-    told = []
-    before, after = _flatten(old["config"]), _flatten(new["config"])
-    for key in sorted(before.keys() | after.keys()):
-        old_value, new_value = before.get(key, _ABSENT), after.get(key, _ABSENT)
-        if old_value != new_value:
-            told.append(f"{key} was {old_value}, is {new_value}")
-    if old["files"] != new["files"]:
-        told.append("an input file changed")
-    told += [f"{name} changed" for name, value in new["stages"].items() if old["stages"].get(name) != value]
-    told += [f"{name} is no longer part of the run" for name in old["stages"] if name not in new["stages"]]
-    if old["version"] != new["version"]:
-        told.append(f"the format is now version {new['version']}")
-    return "; ".join(told) or "a masked setting changed"

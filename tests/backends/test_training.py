@@ -10,12 +10,13 @@ import pandas as pd
 import pytest
 import torch
 
+from tests.dataset.conftest import write_token_file
 from tests.striped_hyena.conftest import SMALL
 from workflow.backends import training
 from workflow.backends.adaptation import Adaptation, make_filters_trainable
 from workflow.backends.training_state import SafeCheckpointIO
 from workflow.config import TrainConfig
-from workflow.dataset.megatron import TokenFile, TokenWriter
+from workflow.dataset.bases import TokenBases
 from workflow.dataset.samples import TrainingSamples, validation_samples
 from workflow.errors import GateError
 from workflow.gates import GateLog
@@ -25,16 +26,14 @@ from workflow.striped_hyena.tokens import pad
 
 
 @pytest.fixture(scope="module")
-def tokens(tmp_path_factory: pytest.TempPathFactory) -> TokenFile:
+def tokens(tmp_path_factory: pytest.TempPathFactory) -> TokenBases:
     """A genome that can be learnt: a repeated motif with a few errors, some of it soft-masked."""
     rng = np.random.default_rng(0)
     bases = np.tile(np.frombuffer(b"ACGTTGCAAGGCTTAacgtagg", np.uint8), 100)
     errors = rng.random(len(bases)) < 0.05
     bases = np.where(errors, rng.choice(np.frombuffer(b"ACGT", np.uint8), len(bases)), bases)
     prefix = tmp_path_factory.mktemp("tokens") / "toy"
-    with TokenWriter(prefix) as writer:
-        writer.add_document([bases])
-    return TokenFile(prefix)
+    return TokenBases(write_token_file(prefix, [bases.astype(np.uint8).tobytes()]))
 
 
 def settings(**changes: Any) -> TrainConfig:
@@ -60,10 +59,11 @@ def small_model(*, lora: bool = True, dropout: float = 0.1) -> Any:
 
 
 def fit(
-    tokens: TokenFile, folder: Path, config: TrainConfig, model: Any = None, gates: GateLog | None = None
+    tokens: TokenBases, folder: Path, config: TrainConfig, model: Any = None, gates: GateLog | None = None
 ) -> dict[str, Any]:
-    samples = TrainingSamples(tokens, context_length=config.context_length, seed=3, reverse_complement=0.5)
-    validation = validation_samples(tokens, context_length=config.context_length, count=config.validation_samples)
+    context = config.context_length
+    samples = TrainingSamples([tokens], [1.0], context_length=context, seed=3, reverse_complement=0.5)
+    validation = validation_samples([tokens], [1.0], context_length=context, count=config.validation_samples)
     return training.fit(
         model if model is not None else small_model(),
         samples,
@@ -95,7 +95,7 @@ def fit_killed_at(monkeypatch: pytest.MonkeyPatch, step: int, *args: Any) -> Non
             fit(*args)
 
 
-def test_training_learns_and_leaves_what_the_next_stages_read(tokens: TokenFile, tmp_path: Path) -> None:
+def test_training_learns_and_leaves_what_the_next_stages_read(tokens: TokenBases, tmp_path: Path) -> None:
     config = settings(steps=24, learning_rate=3e-2)
     counts = fit(tokens, tmp_path, config)
     metrics = pd.read_parquet(tmp_path / "metrics.parquet")
@@ -120,7 +120,7 @@ def test_training_learns_and_leaves_what_the_next_stages_read(tokens: TokenFile,
     assert not list(tmp_path.rglob("*.ckpt"))
 
 
-def test_the_learning_rate_warms_up_and_follows_a_cosine(tokens: TokenFile, tmp_path: Path) -> None:
+def test_the_learning_rate_warms_up_and_follows_a_cosine(tokens: TokenBases, tmp_path: Path) -> None:
     fit(tokens, tmp_path, settings(warmup_steps=4, steps=12, min_learning_rate_share=0.1))
     metrics = pd.read_parquet(tmp_path / "metrics.parquet")
     rates = metrics[metrics["name"] == "learning_rate"].set_index("step")["value"] / 1e-2
@@ -131,7 +131,7 @@ def test_the_learning_rate_warms_up_and_follows_a_cosine(tokens: TokenFile, tmp_
 
 @pytest.mark.parametrize("step", [1, 3, 5, 10, 12])
 def test_a_killed_training_ends_as_an_undisturbed_one(
-    tokens: TokenFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+    tokens: TokenBases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
     config = settings()
     undisturbed = fit(tokens, tmp_path / "whole", config)
@@ -142,7 +142,7 @@ def test_a_killed_training_ends_as_an_undisturbed_one(
         assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
 
 
-def test_a_finished_training_is_not_gone_on_with(tokens: TokenFile, tmp_path: Path) -> None:
+def test_a_finished_training_is_not_gone_on_with(tokens: TokenBases, tmp_path: Path) -> None:
     config = settings(early_stopping=1, learning_rate=1e-12, steps=40, validate_every=2)
     # With such a rate nothing gets better: the second validation stops the training.
     gates = GateLog({"first_validation_loss": "warn"})
@@ -153,7 +153,7 @@ def test_a_finished_training_is_not_gone_on_with(tokens: TokenFile, tmp_path: Pa
     assert again.as_records() == gates.as_records()
 
 
-def test_accumulated_steps_are_those_of_the_large_batch(tokens: TokenFile, tmp_path: Path) -> None:
+def test_accumulated_steps_are_those_of_the_large_batch(tokens: TokenBases, tmp_path: Path) -> None:
     traces = {}
     for batch_size, accumulate in ((8, 1), (4, 2), (2, 4)):
         folder = tmp_path / str(accumulate)
@@ -165,7 +165,7 @@ def test_accumulated_steps_are_those_of_the_large_batch(tokens: TokenFile, tmp_p
     np.testing.assert_allclose(traces[4], traces[1], rtol=2e-4)
 
 
-def test_all_weights_train_and_poles_stay_negative(tokens: TokenFile, tmp_path: Path) -> None:
+def test_all_weights_train_and_poles_stay_negative(tokens: TokenBases, tmp_path: Path) -> None:
     model = small_model(lora=False)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     make_filters_trainable(model)
@@ -177,7 +177,7 @@ def test_all_weights_train_and_poles_stay_negative(tokens: TokenFile, tmp_path: 
     assert float(after["blocks.2.filter.log_poles"].max()) < 0
 
 
-def test_training_from_scratch_starts_worse_than_a_guess_without_a_gate(tokens: TokenFile, tmp_path: Path) -> None:
+def test_training_from_scratch_starts_worse_than_a_guess_without_a_gate(tokens: TokenBases, tmp_path: Path) -> None:
     torch.manual_seed(0)
     gates = GateLog()
     counts = fit(tokens, tmp_path, settings(method="scratch"), model=StripedHyena2(SMALL), gates=gates)
@@ -185,7 +185,7 @@ def test_training_from_scratch_starts_worse_than_a_guess_without_a_gate(tokens: 
     assert gates.as_records() == []
 
 
-def test_gate_first_validation_loss(tokens: TokenFile, tmp_path: Path) -> None:
+def test_gate_first_validation_loss(tokens: TokenBases, tmp_path: Path) -> None:
     with pytest.raises(
         GateError, match=r"gate first_validation_loss: saw 6\.\d+ nats.*gates.first_validation_loss=warn"
     ):
@@ -203,7 +203,7 @@ def test_gate_first_validation_loss(tokens: TokenFile, tmp_path: Path) -> None:
     assert (result.name, result.passed) == ("first_validation_loss", True)
 
 
-def test_gate_adapters_move(tokens: TokenFile, tmp_path: Path) -> None:
+def test_gate_adapters_move(tokens: TokenBases, tmp_path: Path) -> None:
     gates = GateLog({"first_validation_loss": "warn"})
     fit(tokens, tmp_path / "moving", settings(), gates=gates)
     assert {result.name: result.passed for result in gates.results} == {
@@ -219,7 +219,7 @@ def test_gate_adapters_move(tokens: TokenFile, tmp_path: Path) -> None:
         fit(tokens, tmp_path / "frozen", settings(), model=frozen)
 
 
-def test_bfloat16_trains_float32_adapters_on_bfloat16_weights(tokens: TokenFile, tmp_path: Path) -> None:
+def test_bfloat16_trains_float32_adapters_on_bfloat16_weights(tokens: TokenBases, tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = StripedHyena2(SMALL).to_bfloat16()
     adapted = add_lora(model, rank=4, alpha=8, dropout=0.0, targets=["projections", "l3"])

@@ -7,7 +7,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from megatron.core.datasets.indexed_dataset import IndexedDataset
 
-from workflow.dataset.megatron import TokenFile, TokenWriter
+from tests.dataset.conftest import documents_at, write_token_file
+from workflow.dataset.megatron import TokenFile, check_lengths
+from workflow.dataset.writing import PartWriter, Tags
 from workflow.errors import InputError
 from workflow.genome.alphabet import reverse_complement
 from workflow.genome.fasta import import_fasta
@@ -17,19 +19,9 @@ from workflow.genome.sequences import Genome
 NVIDIA = Path(__file__).parents[1] / "data" / "nvidia_preprocess"
 
 
-def tokens(text: str) -> np.ndarray:
-    return np.frombuffer(text.encode(), np.uint8)
-
-
-def write(prefix: Path, documents: list[list[np.ndarray]]) -> None:
-    with TokenWriter(prefix) as writer:
-        for pieces in documents:
-            writer.add_document(pieces)
-
-
 @pytest.fixture
 def prefix(tmp_path: Path) -> Path:
-    write(tmp_path / "a.v1_train", [[tokens("ACGT"), tokens("acN")], [tokens("G")]])
+    write_token_file(tmp_path / "a.v1_train", [b"ACGTacN", b"G"])
     return tmp_path / "a.v1_train"
 
 
@@ -43,11 +35,11 @@ def test_what_is_written_is_read(prefix: Path) -> None:
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None)
-@given(st.lists(st.lists(st.binary(max_size=30), max_size=3), min_size=1, max_size=6))
-def test_megatron_reads_the_same(tmp_path: Path, documents: list[list[bytes]]) -> None:
-    write(tmp_path / "x", [[np.frombuffer(piece, np.uint8) for piece in pieces] for pieces in documents])
-    theirs, ours = IndexedDataset(str(tmp_path / "x")), TokenFile(tmp_path / "x")
-    expected = [b"".join(pieces) + b"\0" for pieces in documents]
+@given(st.lists(st.binary(max_size=30), min_size=1, max_size=6))
+def test_megatron_reads_the_same(tmp_path: Path, documents: list[bytes]) -> None:
+    ours = write_token_file(tmp_path / "x", documents)
+    theirs = IndexedDataset(str(tmp_path / "x"))
+    expected = [document + b"\0" for document in documents]
     assert [theirs[i].tobytes() for i in range(len(theirs))] == expected
     assert [ours[i].tobytes() for i in range(len(ours))] == expected
     assert theirs.document_indices.tolist() == list(range(len(documents) + 1))
@@ -56,8 +48,7 @@ def test_megatron_reads_the_same(tmp_path: Path, documents: list[list[bytes]]) -
 
 @pytest.mark.parametrize("name", ["test", "val"])
 def test_files_are_those_of_nvidia_byte_for_byte(name: str, tmp_path: Path) -> None:
-    theirs = TokenFile(NVIDIA / name)
-    write(tmp_path / name, [[document[:-1]] for document in theirs])
+    write_token_file(tmp_path / name, [document[:-1].tobytes() for document in TokenFile(NVIDIA / name)])
     for suffix in (".bin", ".idx"):
         assert (tmp_path / f"{name}{suffix}").read_bytes() == (NVIDIA / f"{name}{suffix}").read_bytes()
 
@@ -66,24 +57,24 @@ def test_records_become_the_tokens_of_nvidia(tmp_path: Path) -> None:
     import_fasta(NVIDIA / "test.fa", tmp_path / "genome.fa")
     with Genome(tmp_path / "genome.fa") as genome:
         records = [genome.fetch(seqid, 0, length) for seqid, length in genome.lengths.items()]
-    write(tmp_path / "test", [[bases] for record in records for bases in (record, reverse_complement(record))])
+    both = [bases.tobytes() for record in records for bases in (record, reverse_complement(record))]
+    (tmp_path / "test.fa").write_bytes(b"".join(both))
+    lengths = np.array([len(bases) for bases in both])
+    writer = PartWriter(tmp_path / "test", tmp_path / "out.fa", "regions")
+    tags = Tags([b""], np.zeros(len(both), int), 1)
+    writer.add(documents_at(tmp_path / "test.fa", lengths), tags, lambda done: None)
+    writer.close()
     for suffix in (".bin", ".idx"):
         assert (tmp_path / f"test{suffix}").read_bytes() == (NVIDIA / f"test{suffix}").read_bytes()
 
 
-def test_a_failure_leaves_no_index(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), TokenWriter(tmp_path / "x") as writer:
-        writer.add_document([tokens("A")])
-        raise RuntimeError
-    assert not (tmp_path / "x.idx").exists()
-
-
-def test_documents_longer_than_the_format_allows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("workflow.dataset.megatron._LONGEST_DOCUMENT", 5)
+def test_documents_longer_than_the_format_allows() -> None:
+    check_lengths(Path("x"), np.array([2**31 - 1, 4]))
     with pytest.raises(
-        InputError, match=r"document 1 has 6 tokens, the format holds at most 5; use split\.method=block"
+        InputError,
+        match=r"x\.bin: document 1 has 2147483648 tokens, the format holds at most 2147483647; use split\.method=block",
     ):
-        write(tmp_path / "x", [[tokens("ACGT")], [tokens("ACGTA")]])
+        check_lengths(Path("x"), np.array([1, 2**31]))
 
 
 def damaged(prefix: Path, suffix: str, change) -> None:

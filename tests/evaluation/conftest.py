@@ -24,7 +24,7 @@ from workflow.config import (
 
 LETTERS = np.frombuffer(b"ACGT", np.uint8)
 _COUNTS = {
-    "prepare": {"split_by": "block, 3 groups", "share_of_kmers_also_in_train": {"val": 0.0, "test": 0.012}},
+    "prepare": {"split_by": "block, 3 groups", "windows_with_a_copy_in_train": {"val": 0.0, "test": 0.012}},
     "train": {"share_of_train_bases_covered": 0.98, "best_step": 175, "median_sample_length": 300},
 }
 _READS = {
@@ -116,7 +116,7 @@ def build_run(
     )
     config.predict.split = split
     _write_prepare(folder / "prepare", genome, windows, length)
-    _write_preprocess(folder / "preprocess", name, genome)
+    (folder / "preprocess").mkdir()
     (folder / "convert").mkdir()
     (folder / "predict").mkdir()
     index = pd.DataFrame(
@@ -126,6 +126,7 @@ def build_run(
             "start": 20_000 + length * np.arange(windows),
             "end": 20_000 + length * np.arange(1, windows + 1),
             "strand": "+",
+            "length": length,
         }
     )
     for model, predictor in (("base", base), ("adapted", adapted)):
@@ -191,21 +192,170 @@ def _write_prepare(folder: Path, genome: np.ndarray, windows: int, length: int) 
     header = b">chr1\n"
     (folder / "genome.fa").write_bytes(header + genome.tobytes() + b"\n")
     (folder / "genome.fa.fai").write_text(f"chr1\t{len(genome)}\t{len(header)}\t{len(genome)}\t{len(genome) + 1}\n")
+    sequences = pd.DataFrame({"seqid": ["chr1"], "length": len(genome), "group": "chr1", "haplotype": ""})
+    regions = [("chr1", 0, 15_000, "train"), ("chr1", 16_000, 20_000, "val"), ("chr1", 20_000, len(genome), "test")]
+    write_preparation(folder, sequences, regions, dropped={"purge": 1_000}, bins=40)
+
+
+def write_preparation(
+    folder: Path,
+    sequences: pd.DataFrame,
+    regions: list[tuple[str, int, int, str]],
+    *,
+    dropped: dict[str, int],
+    bins: int = 400,
+    homology: list[tuple[str, str, int, float, str, str, str]] | None = None,
+    copies: float = 0.0,
+    naive_copies: float = 0.9,
+    window: int = 1000,
+    audit: bool = True,
+) -> Path:
+    """Write what the prepare stage says about a genome: a random one, with the given sequences and regions.
+
+    Parameters
+    ----------
+    sequences : DataFrame
+        seqid, length, group, haplotype; an unplaced sequence has no group.
+    regions : list of tuple
+        seqid, start, end, split.
+    dropped : dict
+        Bases left out by reason; those of unplaced sequences are added, and the rest counts as runs of N.
+    copies, naive_copies : float
+        Share of the windows of val and test with a near copy in train; and of the random split.
+    """
+    generator = np.random.default_rng(5)
+    folder.mkdir(parents=True, exist_ok=True)
+    size = -(-int(sequences["length"].max()) // bins)
+    tables = []
+    for seqid, length in sequences[["seqid", "length"]].itertuples(index=False):
+        start = np.arange(0, length, size)
+        along = np.abs(start / length - 0.5) * 2
+        density = pd.DataFrame({"seqid": seqid, "start": start, "end": np.minimum(start + size, length), "n": 0})
+        if length > 50 * size:
+            density.loc[[12, 13], "n"] = [size, size // 2]
+        share = np.clip(0.85 - 0.6 * along + generator.normal(0, 0.05, len(start)), 0, 1)
+        density["soft_masked"] = (share * (density["end"] - density["start"] - density["n"])).astype(int)
+        density["genes"] = generator.poisson(1 + 9 * along**2)
+        tables.append(density)
+    density = pd.concat(tables, ignore_index=True)
+    sums = density.groupby("seqid")[["n", "soft_masked", "genes"]].sum()
+    split = pd.DataFrame(regions, columns=["seqid", "start", "end", "split"])
+    group = dict(zip(sequences["seqid"], sequences["group"], strict=True))
+    of_sequence = sums.loc[sequences["seqid"]]
+    sequences = sequences.assign(
+        gc=0.43,
+        n_bases=of_sequence["n"].to_numpy(),
+        soft_masked=of_sequence["soft_masked"].to_numpy(),
+        placed=sequences["group"] != "",
+        own_group=sequences["group"],
+        named_group=sequences["group"],
+        subgenome="",
+        circular=len(sequences) == 1,
+        genes=of_sequence["genes"].to_numpy(),
+    )
+    sequences.to_parquet(folder / "sequences.parquet", index=False)
+    density.to_parquet(folder / "density.parquet", index=False)
+    split.assign(group=split["seqid"].map(group)).to_parquet(folder / "split.parquet", index=False)
+    columns = ["seqid_a", "seqid_b", "shared_kmers", "containment", "group_a", "group_b", "finding"]
+    pd.DataFrame(homology or [], columns=columns).to_parquet(folder / "homology.parquet", index=False)
+    kept = {name: int((part["end"] - part["start"]).sum()) for name, part in split.groupby("split")}
+    unplaced = int(sequences.loc[~sequences["placed"], "length"].sum())
+    total = int(sequences["length"].sum())
+    rest = total - sum(kept.values()) - sum(dropped.values()) - unplaced
+    accounting = {
+        "total_bases": total,
+        "kept": {name: kept.get(name, 0) for name in ("train", "val", "test")},
+        "dropped": {**dropped, "unplaced": unplaced, "n_run": rest},
+    }
+    write_json(folder / "accounting.json", accounting)
+    sets = {
+        "tiling": {
+            "kind": "tiling",
+            "windows": {name: bases // window for name, bases in kept.items()},
+            "bases": kept,
+            "dropped": {"short": 12, "removed_copies": 0},
+            "mean_weight": dict.fromkeys(kept, 0.4),
+        }
+    }
+    write_json(folder / "windows.json", sets)
+    write_json(folder / "summary.json", {"warnings": []})
+    write_json(folder / "annotation.json", {"genes": 40, "share_with_internal_stop": 0.01, "warnings": []})
+    if audit:
+        _write_audit(folder, split, generator, copies, naive_copies, window)
+    return folder
+
+
+def _write_audit(
+    folder: Path, split: pd.DataFrame, generator: np.random.Generator, copies: float, naive_copies: float, window: int
+) -> None:
+    train = split[split["split"] == "train"].iloc[0]
+    held = split[split["split"] != "train"]
+    starts = [np.arange(start, end - window + 1, window) for start, end in zip(held["start"], held["end"], strict=True)]
+    audit = held.loc[held.index.repeat([len(part) for part in starts]), ["seqid", "split"]].reset_index(drop=True)
+    audit["start"] = np.concatenate(starts)
+    audit["end"] = audit["start"] + window
+    audit.insert(0, "sequence_id", [f"{row.seqid}:{row.start}-{row.end}(+)" for row in audit.itertuples()])
+    audit["kmers"] = 20
+    # Runs of windows with a copy, as a translocated segment leaves.
+    is_copy = np.arange(len(audit)) % 100 < round(100 * copies)
+    audit["containment"] = np.where(is_copy, generator.uniform(0.7, 1, len(audit)), generator.beta(0.6, 12, len(audit)))
+    audit["in_train"] = np.clip(audit["containment"] + generator.beta(2, 8, len(audit)), 0, 1)
+    audit["train_seqid"] = pd.Series(np.where(is_copy, train["seqid"], None), dtype=object)
+    audit["train_start"] = np.where(is_copy, train["start"] + audit.index % 100 * window, -1)
+    audit["train_end"] = np.where(is_copy, audit["train_start"] + 2 * window, -1)
+    audit["train_strand"] = pd.Series(np.where(is_copy, "-", None), dtype=object)
+    audit["excluded"] = audit["containment"] > 0.5
+    audit.to_parquet(folder / "leakage.parquet", index=False)
+    near = generator.random(2000) < naive_copies
+    containment = np.where(near, generator.beta(14, 4, 2000), generator.beta(0.6, 12, 2000))
+    naive = pd.DataFrame({"split": np.where(np.arange(2000) % 2, "val", "test"), "containment": containment})
+    naive["in_train"] = np.clip(containment + generator.beta(1, 12, 2000), 0, 1)
+    naive.to_parquet(folder / "naive.parquet", index=False)
+    excluded = {
+        name: {"windows": int(part["excluded"].sum()), "bases": int(part["excluded"].sum()) * window}
+        for name, part in ((name, audit[audit["split"] == name]) for name in ("val", "test"))
+    }
     write_json(
-        folder / "accounting.json",
-        {
-            "total_bases": len(genome),
-            "kept": {"train": 15_000, "val": 4_000, "test": windows * length},
-            "dropped": {"purge_gap": 1_000, "n_run": 0},
-            "windows": {"test": windows},
-        },
+        folder / "leakage.json",
+        {"k": 31, "scaled": 50, "window": window, "threshold": 0.5, "excluded": excluded},
     )
 
 
-def _write_preprocess(folder: Path, name: str, genome: np.ndarray) -> None:
-    folder.mkdir()
-    for split, part in (("train", genome[:15_000]), ("val", genome[16_000:20_000]), ("test", genome[20_000:])):
-        (folder / f"{name}_byte-level_{split}.bin").write_bytes(part.tobytes() + b"\0")
+def polyploid_karyotype(groups: int = 10, haplotypes: int = 8, scaffolds: int = 300) -> pd.DataFrame:
+    """Homologs of somewhat different lengths, and unplaced scaffolds."""
+    generator = np.random.default_rng(1)
+    rows = [
+        (f"Chr{group}{chr(64 + haplotype)}", int((120 * 0.94**group + generator.normal(0, 2)) * 1e6), str(group))
+        for group in range(1, groups + 1)
+        for haplotype in range(1, haplotypes + 1)
+    ]
+    rows += [(f"scaffold_{number}", int(generator.uniform(2e4, 2e6)), "") for number in range(scaffolds)]
+    table = pd.DataFrame(rows, columns=["seqid", "length", "group"])
+    return table.assign(haplotype=np.where(table["group"] == "", "", table["seqid"].str[-1]))
+
+
+def whole_groups(sequences: pd.DataFrame, val: str, test: str) -> list[tuple[str, int, int, str]]:
+    """Regions of a split by homolog groups, without the gap that `write_preparation` puts into long sequences."""
+    split_of = {val: "val", test: "test"}
+    regions = []
+    step = -(-int(sequences["length"].max()) // 400)
+    for seqid, length, group in sequences.loc[sequences["group"] != "", ["seqid", "length", "group"]].itertuples(
+        index=False
+    ):
+        name = split_of.get(group, "train")
+        regions += [(seqid, 0, 12 * step, name), (seqid, 14 * step, length, name)]
+    return regions
+
+
+def blocks(seqid: str, length: int, size: int, purge: int) -> list[tuple[str, int, int, str]]:
+    """Regions of a split by blocks, with a gap at each border between splits."""
+    names = np.random.default_rng(2).choice(["train", "val", "test"], -(-length // size), p=[0.7, 0.15, 0.15])
+    regions = []
+    for number, name in enumerate(names):
+        ends_run = number + 1 < len(names) and names[number + 1] != name
+        end = min((number + 1) * size, length) - purge * ends_run
+        regions.append((seqid, number * size, end, str(name)))
+    return regions
 
 
 def _metrics() -> pd.DataFrame:
@@ -255,3 +405,27 @@ def make_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 def predictors() -> dict[str, Predictor]:
     """Models with a known answer."""
     return {"uniform": uniform, "certain": certain, "confident": confident(0.4), "noisy": noisy(1.2, seed=4)}
+
+
+@pytest.fixture(scope="session")
+def write_polyploid() -> Callable[..., Path]:
+    """Writes the preparation of 10 groups of 8 homologs, group 4 in val and group 7 in test."""
+
+    def write(folder: Path, **options: Any) -> Path:
+        sequences = polyploid_karyotype(scaffolds=3)
+        regions = whole_groups(sequences, val="4", test="7")
+        return write_preparation(folder, sequences, regions, dropped={"short": 1200}, window=100_000, **options)
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def write_plastid() -> Callable[..., Path]:
+    """Writes the preparation of one circular sequence that was divided in blocks."""
+
+    def write(folder: Path, seqid: str = "NC_000932.1", **options: Any) -> Path:
+        sequences = pd.DataFrame({"seqid": [seqid], "length": 154_478, "group": seqid, "haplotype": ""})
+        regions = blocks(seqid, 154_478, 7_700, 1000)
+        return write_preparation(folder, sequences, regions, dropped={"purge": 6000}, **options)
+
+    return write

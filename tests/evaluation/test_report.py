@@ -18,7 +18,8 @@ from evaluation.scores import UNIFORM_NLL
 from workflow.artifacts import InputError, PerBaseScores, run_lock, write_json
 
 QUICK = {"bootstrap_samples": 300, "markov_max_order": 4}
-FIGURES = {"learning_curve", "heatmap", "entropy", "scores", "logo", "gc", "lengths", "kmers"}
+GENOME_FIGURES = {"karyotype", "leakage"}
+FIGURES = {"learning_curve", "heatmap", "entropy", "scores", "logo", "gc", "lengths", "kmers"} | GENOME_FIGURES
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +71,7 @@ def test_the_run_is_told_in_realised_numbers(built: Path) -> None:
     text = (built / "report.html").read_text()
     assert "24 test windows · base-weighted median length 200 bases" in text
     assert "median sample 300 of at most 512 bases" in text
+    assert "1.2 % of the test windows had a copy in train and were left out" in text
     assert "toy · Testudo exempli · turtle.fa.gz · 24,800 bases" in text
 
 
@@ -130,7 +132,7 @@ def test_base_alone_without_training_or_generation(make_run: Callable[..., Path]
     assert "none (zero-shot)" in text
     assert "Nothing was trained in this run." in text
     assert "Generated sequences" not in text
-    assert {path.stem for path in (tmp_path / "figures").iterdir()} == {"heatmap", "entropy", "scores"}
+    assert {path.stem for path in (tmp_path / "figures").iterdir()} == {"heatmap", "entropy", "scores"} | GENOME_FIGURES
 
 
 def test_a_kept_training_of_other_settings_stays_out(make_run: Callable[..., Path], tmp_path: Path) -> None:
@@ -208,7 +210,7 @@ def test_experiment_is_correlated_and_drawn(
         ("prepare/manifest.json", "prepare holds no finished stage"),
         ("predict/base/index.parquet", r"index\.parquet does not exist"),
         ("predict/base/scores.parquet", r"scores\.parquet does not exist"),
-        ("preprocess/toy_byte-level_train.bin", r"holds 0 files \*_train\.bin"),
+        ("prepare/genome.fa.fai", r"genome\.fa\.fai does not exist: run stage=prepare"),
         ("infer/generations.parquet", r"generations\.parquet does not exist"),
     ],
 )

@@ -23,6 +23,7 @@ def store(folder: Path, logprobs: list[np.ndarray], bases: list[bytes]) -> PerBa
             "start": np.cumsum(lengths) - lengths,
             "end": np.cumsum(lengths),
             "strand": "+",
+            "length": lengths,
         }
     )
     writer = PerBaseWriter(folder, index)

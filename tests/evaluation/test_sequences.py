@@ -3,14 +3,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from evaluation import sequences
 from evaluation.sequences import (
     gc_shares,
     information,
     kmer_names,
     kmer_spectrum,
     random_fragments,
+    regions_of_split,
     spectrum_distance,
 )
 from workflow.artifacts import InputError
@@ -65,3 +68,22 @@ def test_a_genome_without_index_is_refused(tmp_path: Path) -> None:
     (tmp_path / "genome.fa").write_text(">a\nACGT\n")
     with pytest.raises(InputError, match=r"genome\.fa\.fai does not exist"):
         random_fragments(tmp_path / "genome.fa", [2], seed=0)
+
+
+@pytest.mark.parametrize(("piece", "overlap"), [(1 << 24, 3), (7, 3), (10, 0)])
+def test_regions_of_a_split_in_pieces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, piece: int, overlap: int
+) -> None:
+    monkeypatch.setattr(sequences, "_PIECE_BASES", piece)
+    bases = "ACGTNacgttACGGTCATTGACCATGACGGT"
+    (tmp_path / "genome.fa").write_text(f">a\n{bases}\n")
+    (tmp_path / "genome.fa.fai").write_text(f"a\t{len(bases)}\t3\t{len(bases)}\t{len(bases) + 1}\n")
+    regions = [("a", 0, 15, "val"), ("a", 15, 18, "train"), ("a", 18, 31, "val")]
+    pd.DataFrame(regions, columns=["seqid", "start", "end", "split"]).to_parquet(tmp_path / "split.parquet")
+    texts = [one.tobytes().decode() for one in regions_of_split(tmp_path, "val", overlap)]
+    expected = [
+        bases[first : min(first + piece + overlap, end)]
+        for start, end in ((0, 15), (18, 31))
+        for first in range(start, end, piece)
+    ]
+    assert texts == expected

@@ -9,7 +9,7 @@ import pytest
 from Bio import SeqIO
 from Bio.Seq import Seq
 
-from workflow.genome.annotation import import_annotation
+from workflow.annotation.gff3 import import_annotation
 from workflow.genome.fasta import import_fasta
 from workflow.genome.sequences import Genome
 

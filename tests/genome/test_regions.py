@@ -5,7 +5,7 @@ import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workflow.genome.regions import cut_blocks, merge_adjacent, purge_borders, total_bases
+from workflow.genome.regions import cut_blocks, cut_out, merge_adjacent, purge_borders, tile, total_bases
 
 
 @st.composite
@@ -104,3 +104,35 @@ def test_half_is_purged_on_each_side_and_a_gap_counts() -> None:
     assert left[["start", "end"]].to_numpy().tolist() == [[0, 95], [106, 198], [209, 300]]
     assert purged == 5 + 6 + 2 + 3
     assert left["group"].tolist() == ["x", "y", "z"]
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 300), st.integers(1, 500)), min_size=1, max_size=5),
+    st.integers(1, 200),
+    st.integers(1, 200),
+)
+def test_tiles(places: list[tuple[int, int]], length: int, stride: int) -> None:
+    first = np.array([start for start, _ in places])
+    region, starts, ends = tile(first, first + [bases for _, bases in places], length, stride)
+    for row, (start, bases) in enumerate(places):
+        pieces = [(place, min(place + length, start + bases)) for place in range(start, start + bases, stride)]
+        # The first that reaches the end is the last: what follows holds nothing new.
+        last = next((number for number, piece in enumerate(pieces) if piece[1] == start + bases), len(pieces))
+        expected = pieces[: last + 1]
+        here = region == row
+        assert list(zip(starts[here].tolist(), ends[here].tolist(), strict=True)) == expected
+
+
+@given(st.lists(st.integers(0, 100), min_size=4, max_size=12, unique=True), st.lists(st.integers(0, 100), unique=True))
+def test_what_is_cut_out(borders: list[int], cuts: list[int]) -> None:
+    borders, cuts = sorted(borders)[: len(borders) // 2 * 2], sorted(cuts)[: len(cuts) // 2 * 2]
+    regions = pd.DataFrame({"seqid": "a", "start": borders[::2], "end": borders[1::2], "split": "val"})
+    start, end = np.array(cuts[::2], np.int64), np.array(cuts[1::2], np.int64)
+    left = cut_out(regions, np.full(len(start), "a"), start, end)
+
+    def painted(pairs) -> set[int]:
+        return {base for first, last in pairs for base in range(first, last)}
+
+    expected = painted(zip(borders[::2], borders[1::2], strict=True)) - painted(zip(start, end, strict=True))
+    assert painted(zip(left["start"], left["end"], strict=True)) == expected
+    assert total_bases(left) == len(expected)

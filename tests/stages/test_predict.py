@@ -29,7 +29,7 @@ def test_scores_agree_with_the_stored_probabilities(configure: Configure, prepar
     counts = predict(here)
     store = PerBaseScores(tmp_path / "out" / "base")
     scores = pd.read_parquet(tmp_path / "out" / "base" / "scores.parquet")
-    windows = pd.read_parquet(prepared / "prepare" / "windows.parquet").query("split == 'test'")
+    windows = pd.read_parquet(prepared / "prepare" / "windows" / "tiling.parquet").query("split == 'test'")
     assert scores["sequence_id"].tolist() == windows["sequence_id"].tolist() == store.index["sequence_id"].tolist()
     assert store.logprobs.dtype == np.float16 and not np.isnan(store.logprobs).any()
     for row, score in enumerate(scores.itertuples()):
@@ -66,9 +66,9 @@ def test_gate_context_length_sees_what_the_windows_really_are(
 ) -> None:
     run = tmp_path / "run"
     shutil.copytree(prepared, run)
-    windows = pd.read_parquet(run / "prepare" / "windows.parquet")
-    windows["end"] = windows["start"] + 60
-    windows.to_parquet(run / "prepare" / "windows.parquet", index=False)
+    windows = pd.read_parquet(run / "prepare" / "windows" / "tiling.parquet")
+    windows["length"] = 60
+    windows.to_parquet(run / "prepare" / "windows" / "tiling.parquet", index=False)
     with pytest.raises(GateError, match="gate context_length: saw 60 bases of context in scored windows"):
         predict(context(configure, run, tmp_path / "out"))
 
@@ -76,9 +76,9 @@ def test_gate_context_length_sees_what_the_windows_really_are(
 def test_a_split_without_windows_is_refused(configure: Configure, prepared: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(prepared, run)
-    windows = pd.read_parquet(run / "prepare" / "windows.parquet")
-    windows[windows["split"] != "test"].to_parquet(run / "prepare" / "windows.parquet", index=False)
-    with pytest.raises(InputError, match="the split test has no windows"):
+    windows = pd.read_parquet(run / "prepare" / "windows" / "tiling.parquet")
+    windows[windows["split"] != "test"].to_parquet(run / "prepare" / "windows" / "tiling.parquet", index=False)
+    with pytest.raises(InputError, match="the split test has no tiling windows"):
         predict(context(configure, run, tmp_path / "out"))
 
 

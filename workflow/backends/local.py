@@ -14,7 +14,7 @@ from workflow.backends import training
 from workflow.backends.adaptation import make_filters_trainable
 from workflow.backends.base import ModelFiles, Prompt
 from workflow.config import BackendConfig, Config
-from workflow.dataset.megatron import TokenFile
+from workflow.dataset.reading import open_split
 from workflow.dataset.samples import TrainingSamples, validation_samples
 from workflow.errors import InputError
 from workflow.gates import GateLog
@@ -80,15 +80,16 @@ class LocalBackend:
             )
         else:
             make_filters_trainable(model.float())
+        spacing = config.mixture.lineage_spacing
         samples = TrainingSamples(
-            _token_file(tokens, "train"),
+            *open_split(tokens, "train", spacing),
             context_length=train.context_length,
             seed=config.seed,
             reverse_complement=train.reverse_complement,
         )
         median_length = check_context(config, gates, samples.lengths, "training samples")
         validation = validation_samples(
-            _token_file(tokens, "val"), context_length=train.context_length, count=train.validation_samples
+            *open_split(tokens, "val", spacing), context_length=train.context_length, count=train.validation_samples
         )
         counts = training.fit(
             trained,
@@ -133,9 +134,3 @@ class LocalBackend:
             # Merged into bfloat16 weights, small shifts would be rounded away.
             model = load_adapter(model, best, merge=precision != "bf16")
         return model.to(self.device)
-
-
-def _token_file(folder: Path, split: str) -> TokenFile:
-    """The token file of a split, whatever the genome's name before it."""
-    (path,) = folder.glob(f"*_{split}.bin")
-    return TokenFile(path.with_suffix(""))

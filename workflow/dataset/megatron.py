@@ -10,7 +10,6 @@ as in the files of NVIDIA's `preprocess_evo2`.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -31,53 +30,43 @@ def paths_of(prefix: Path) -> tuple[Path, Path]:
     return prefix.with_name(prefix.name + ".bin"), prefix.with_name(prefix.name + ".idx")
 
 
-class TokenWriter:
-    """Writes documents, piece by piece. Use as a context manager; the index is written at its end.
+def check_lengths(prefix: Path, lengths: np.ndarray) -> None:
+    """Refuse documents of more tokens than the format's 32-bit lengths allow.
 
     Parameters
     ----------
     prefix : Path
-        Files are `prefix.bin` and `prefix.idx`.
+        For the message.
+    lengths : (n,) int64
+        Tokens of each document.
+
+    Raises
+    ------
+    InputError
+        One is too long.
     """
+    longest = int(lengths.argmax())
+    if lengths[longest] > _LONGEST_DOCUMENT:
+        raise InputError(
+            f"{paths_of(prefix)[0]}: document {longest} has {lengths[longest]} tokens, the format holds at most "
+            f"{_LONGEST_DOCUMENT}; use split.method=block"
+        )
 
-    def __init__(self, prefix: Path) -> None:
-        self._tokens_path, self._index_path = paths_of(prefix)
-        self._lengths: list[int] = []
-        self._tokens = self._tokens_path.open("wb")
 
-    def __enter__(self) -> TokenWriter:
-        return self
+def write_index(prefix: Path, lengths: np.ndarray) -> None:
+    """Write the `.idx` file of documents that follow one another in the `.bin` file.
 
-    def __exit__(self, error: type[BaseException] | None, *exc: object) -> None:
-        self._tokens.close()
-        if error is None:
-            self._write_index()
-
-    def add_document(self, pieces: Iterable[np.ndarray]) -> None:
-        """Append one document: the pieces, (n,) uint8 each, then the end-of-document token.
-
-        Raises
-        ------
-        InputError
-            The document is longer than the format's 32-bit lengths allow.
-        """
-        length = sum(self._tokens.write(np.ascontiguousarray(piece).data) for piece in pieces)
-        length += self._tokens.write(bytes([END_OF_DOCUMENT]))
-        if length > _LONGEST_DOCUMENT:
-            raise InputError(
-                f"{self._tokens_path}: document {len(self._lengths)} has {length} tokens, the format holds at most "
-                f"{_LONGEST_DOCUMENT}; use split.method=block"
-            )
-        self._lengths.append(length)
-
-    def _write_index(self) -> None:
-        lengths = np.array(self._lengths, "<i4")
-        ends = np.cumsum(lengths, dtype="<i8")
-        borders = np.arange(len(lengths) + 1, dtype="<i8")
-        with self._index_path.open("wb") as index:
-            index.write(_HEADER.pack(_MAGIC, _VERSION, _UINT8, len(lengths), len(borders)))
-            for array in (lengths, ends - lengths, borders):
-                index.write(array.tobytes())
+    Parameters
+    ----------
+    prefix : Path
+    lengths : (n,) int
+        Tokens of each document, its end-of-document token included.
+    """
+    ends = np.cumsum(lengths, dtype="<i8")
+    with paths_of(prefix)[1].open("wb") as index:
+        index.write(_HEADER.pack(_MAGIC, _VERSION, _UINT8, len(lengths), len(lengths) + 1))
+        for array in (lengths.astype("<i4"), ends - lengths, np.arange(len(lengths) + 1, dtype="<i8")):
+            index.write(array.data)
 
 
 class TokenFile:

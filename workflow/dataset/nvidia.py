@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
+
+from workflow.dataset.lineage import Lineages
 
 #: Keys and defaults of `preprocess_evo2` in bionemo-framework 2.7.1. Unknown keys are ignored by the tool.
 _PREPROCESS_DEFAULTS: dict[str, Any] = {
@@ -40,48 +43,54 @@ _PREPROCESS_DEFAULTS: dict[str, Any] = {
     "taxonomy_data": {},
     "prompt_spacer_length": 131072,
 }
-_DATASET_SPLIT = {"train": "train", "val": "validation", "test": "test"}
+#: The tools' names of the splits.
+DATASET_SPLIT = {"train": "train", "val": "validation", "test": "test"}
+PREPROCESS_CONFIG, TRAINING_CONFIG = "preprocess_config.yaml", "training_data_config.yaml"
 
 
-def preprocess_config(fastas: dict[str, Path], output_folder: Path, name: str) -> list[dict[str, Any]]:
+def preprocess_config(fastas: dict[str, Path], output_folder: Path, lineages: Lineages) -> list[dict[str, Any]]:
     """Entries of `preprocess_config.yaml`, with which `preprocess_evo2` makes the token files itself.
 
-    One entry a split, each with all of its records in the tool's "train" part: the tool divides records at
-    random and not reproducibly, and forces the first ones into other parts. So its files for split `val` are
-    `{name}_val_byte-level_train.bin` and `.idx`; the empty ones of the other parts are not to be used.
+    One entry a file, each with all of its records in the tool's "train" part: the tool divides records at
+    random and not reproducibly, and forces the first ones into other parts. So its files of prefix `x_val` are
+    `x_val_byte-level_train.bin` and `.idx`; the empty ones of the other parts are not to be used.
 
     Parameters
     ----------
     fastas : dict
-        FASTA file of each split, absolute.
+        FASTA file by output prefix, absolute.
     output_folder : Path
         Where the tool writes, absolute.
-    name : str
-        Name of the genome.
+    lineages : Lineages
+        What its tags say.
     """
     return [
-        _PREPROCESS_DEFAULTS
+        deepcopy(_PREPROCESS_DEFAULTS)
         | {
             "datapaths": [str(fasta)],
             "output_dir": str(output_folder),
-            "output_prefix": f"{name}_{split}",
+            "output_prefix": prefix,
             "train_split": 1.0,
             "valid_split": 0.0,
             "test_split": 0.0,
+            "taxonomy_data": lineages.taxonomy(),
+            "random_lineage_dropout": lineages.dropout,
+            "prompt_spacer_length": lineages.spacing,
         }
-        for split, fasta in fastas.items()
+        for prefix, fasta in fastas.items()
     ]
 
 
-def training_data_config(prefixes: dict[str, Path]) -> list[dict[str, Any]]:
-    """Entries of `training_data_config.yaml`: which token files are train, validation and test.
+def training_data_config(files: list[tuple[Path, str, float]]) -> list[dict[str, Any]]:
+    """Entries of `training_data_config.yaml`: which token files are train, validation and test, and their weights.
 
     Parameters
     ----------
-    prefixes : dict
-        Prefix of the token files of each split, absolute: one of the tools ignores its data folder.
+    files : list
+        Prefix of a token file, absolute as one of the tools ignores its data folder; its split; its share of
+        the tokens that are read of this split.
     """
     return [
-        {"dataset_prefix": str(prefix), "dataset_split": _DATASET_SPLIT[split], "dataset_weight": 1.0}
-        for split, prefix in prefixes.items()
+        {"dataset_prefix": str(prefix), "dataset_split": DATASET_SPLIT[split], "dataset_weight": weight}
+        for prefix, split, weight in files
     ]

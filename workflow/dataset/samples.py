@@ -5,20 +5,21 @@ The plan is a function of the seed alone: sample k of a run is the same whether 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from workflow.dataset.megatron import TokenFile
-from workflow.errors import InputError
-from workflow.genome.alphabet import reverse_complement
+from workflow.dataset.bases import TokenBases
+from workflow.dataset.blending import Blend
 
 
 @dataclass(frozen=True)
 class Sample:
     """A stretch of one document: `length` bases from `start`, read from the other strand when `reverse`."""
 
+    file: int
     document: int
     start: int
     length: int
@@ -26,67 +27,97 @@ class Sample:
 
 
 class TrainingSamples:
-    """An endless, seeded sequence of samples of at most `context_length` bases.
+    """An endless, seeded sequence of samples of at most `context_length` bases, drawn from files by weight.
 
-    In each epoch every document is cut into consecutive stretches from a random offset, and these are
-    shuffled. What an offset leaves over at a document's ends is covered by other epochs. No sample crosses
+    In each epoch of a file every document is cut into consecutive stretches from a random offset, and these
+    are shuffled. What an offset leaves over at a document's ends is covered by other epochs. No sample crosses
     the border of a document.
 
     Parameters
     ----------
-    tokens : TokenFile
-        Documents of bases, each closed by the end-of-document token.
+    files : sequence of TokenBases
+    weights : sequence of float
+        Share of the bases that are read which comes from each file; relative. Where all samples are equally
+        long, the files follow one another as Megatron's blending has them.
     context_length : int
-        Bases of a sample; documents that are shorter give one shorter sample.
+        Bases of a sample; documents that are shorter give one shorter sample. Tags are not counted.
     seed : int
         Of offsets, order and strands.
     reverse_complement : float
         Probability that a sample is read from the other strand.
-
-    Raises
-    ------
-    InputError
-        There are no bases.
     """
 
-    def __init__(self, tokens: TokenFile, *, context_length: int, seed: int, reverse_complement: float) -> None:
-        self.tokens = tokens
-        self.context_length = context_length
-        self.seed = seed
-        self.reverse_complement = reverse_complement
-        # Without the end-of-document token.
-        self._bases = np.asarray(tokens.lengths, dtype=np.int64) - 1
-        if not len(self._bases) or self._bases.max() <= 0:
-            raise InputError(f"{tokens.prefix}.bin holds no bases to train on")
+    def __init__(
+        self,
+        files: Sequence[TokenBases],
+        weights: Sequence[float],
+        *,
+        context_length: int,
+        seed: int,
+        reverse_complement: float,
+    ) -> None:
+        self._files = files
+        self._plans = [
+            _FilePlan(file.counts, context_length, (seed, number), reverse_complement)
+            for number, file in enumerate(files)
+        ]
+        self._blend = Blend(np.array(weights) / [plan.lengths.mean() for plan in self._plans])
 
     @property
     def bases(self) -> int:
         """Bases of all documents."""
-        return int(self._bases.sum())
+        return sum(int(file.counts.sum()) for file in self._files)
 
     @property
+    def lengths(self) -> np.ndarray:
+        """Bases of so many samples as an epoch of every file holds, in their mixture."""
+        drawn = self._blend.counts(sum(len(plan.lengths) for plan in self._plans))
+        return np.concatenate([np.resize(plan.lengths, count) for plan, count in zip(self._plans, drawn, strict=True)])
+
+    def __getitem__(self, sample: Sample) -> np.ndarray:
+        """Bases of a sample with the tags among them, uint8 ASCII, case kept."""
+        end = sample.start + sample.length
+        return self._files[sample.file].read(sample.document, sample.start, end, reverse=sample.reverse)
+
+    def from_position(self, position: int) -> Iterator[Sample]:
+        """Samples `position`, `position + 1`, … of the run, without end."""
+        drawn = self._blend.counts(position).tolist()
+        of_file = [plan.from_position(first) for plan, first in zip(self._plans, drawn, strict=True)]
+        for file in self._blend.from_position(position):
+            yield Sample(file, *next(of_file[file]))
+
+    def bases_covered(self, samples: int) -> int:
+        """Number of different bases in the first `samples` samples of the run."""
+        drawn = self._blend.counts(samples).tolist()
+        return sum(plan.bases_covered(count) for plan, count in zip(self._plans, drawn, strict=True))
+
+
+@dataclass(frozen=True)
+class _FilePlan:
+    """The samples of one file."""
+
+    bases: np.ndarray
+    context_length: int
+    seed: tuple[int, int]
+    reverse_complement: float
+
+    @cached_property
     def lengths(self) -> np.ndarray:
         """Bases of every sample of an epoch."""
         return self._epoch(0)[2]
 
-    def __getitem__(self, sample: Sample) -> np.ndarray:
-        """Bases of a sample, (length,) uint8 ASCII, case kept."""
-        document = self.tokens[sample.document]
-        bases = np.asarray(document[sample.start : sample.start + sample.length])
-        return reverse_complement(bases) if sample.reverse else bases
-
-    def from_position(self, position: int) -> Iterator[Sample]:
-        """Samples `position`, `position + 1`, … of the run, without end."""
+    def from_position(self, position: int) -> Iterator[tuple[int, int, int, bool]]:
+        """Document, start, length, reverse of the samples from `position` on, without end."""
         epoch = 0
         while True:
             documents, starts, lengths, reverse = self._epoch(epoch)
             for row in range(min(position, len(starts)), len(starts)):
-                yield Sample(int(documents[row]), int(starts[row]), int(lengths[row]), bool(reverse[row]))
+                yield int(documents[row]), int(starts[row]), int(lengths[row]), bool(reverse[row])
             position = max(position - len(starts), 0)
             epoch += 1
 
     def bases_covered(self, samples: int) -> int:
-        """Number of different bases in the first `samples` samples of the run."""
+        """Number of different bases in the first `samples` samples."""
         remaining, epoch, plans = samples, 0, []
         while remaining > 0:
             documents, starts, lengths, _ = (column[:remaining] for column in self._epoch(epoch))
@@ -96,17 +127,18 @@ class TrainingSamples:
         if not plans:
             return 0
         documents, starts, ends = np.concatenate(plans, axis=1)
-        first_base = np.concatenate([[0], np.cumsum(self._bases)])[documents]
+        first_base = np.concatenate([[0], np.cumsum(self.bases)])[documents]
         return _length_of_union(first_base + starts, first_base + ends)
 
     def _epoch(self, epoch: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Columns document, start, length, reverse of one epoch's samples, in order."""
-        rng = np.random.default_rng([self.seed, epoch])
+        seed, file = self.seed
+        rng = np.random.default_rng([seed, epoch, file])
         # A document of less than two samples gives one, placed anywhere; others are cut from an offset.
-        length = np.minimum(self._bases, self.context_length)
-        room = np.where(self._bases < 2 * self.context_length, self._bases - length + 1, self.context_length)
+        length = np.minimum(self.bases, self.context_length)
+        room = np.where(self.bases < 2 * self.context_length, self.bases - length + 1, self.context_length)
         offset = rng.integers(0, np.maximum(room, 1))
-        count = np.where(self._bases > 0, (self._bases - offset) // np.maximum(length, 1), 0)
+        count = np.where(self.bases > 0, (self.bases - offset) // np.maximum(length, 1), 0)
         documents = np.repeat(np.arange(len(count)), count)
         number_in_document = np.arange(len(documents)) - np.repeat(np.cumsum(count) - count, count)
         starts = offset[documents] + number_in_document * length[documents]
@@ -115,21 +147,30 @@ class TrainingSamples:
         return documents[order], starts[order], length[documents][order], reverse[order]
 
 
-def validation_samples(tokens: TokenFile, *, context_length: int, count: int) -> list[np.ndarray]:
+def validation_samples(
+    files: Sequence[TokenBases], weights: Sequence[float], *, context_length: int, count: int
+) -> list[np.ndarray]:
     """At most `count` evenly spaced, non-overlapping stretches of `context_length` bases (fewer at a document's end).
+
+    Each file gives its share of them, as in training, but no more than it has.
 
     Returns
     -------
     list of ndarray
-        Each (length,) uint8 ASCII, case kept.
+        Each uint8 ASCII, case kept, with the tags among the bases.
     """
-    places = [
-        (document, start, min(start + context_length, int(length) - 1))
-        for document, length in enumerate(tokens.lengths)
-        for start in range(0, int(length) - 1, context_length)
-    ]
-    chosen = np.unique(np.linspace(0, len(places) - 1, min(count, len(places))).round().astype(int))
-    return [np.asarray(tokens[document][start:end]) for document, start, end in (places[i] for i in chosen)]
+    places = [-(-file.counts // context_length) for file in files]
+    mean_lengths = [file.counts.sum() / held.sum() for file, held in zip(files, places, strict=True)]
+    asked = Blend(np.array(weights) / mean_lengths).counts(count).tolist()
+    samples = []
+    for file, held, wanted in zip(files, places, asked, strict=True):
+        last = np.cumsum(held)
+        numbers = np.linspace(0, last[-1] - 1, min(wanted, int(last[-1]))).round().astype(int)
+        for number in np.unique(numbers):
+            document = int(np.searchsorted(last, number, side="right"))
+            start = int(number - (last[document] - held[document])) * context_length
+            samples.append(file.read(document, start, min(start + context_length, int(file.counts[document]))))
+    return samples
 
 
 def _length_of_union(starts: np.ndarray, ends: np.ndarray) -> int:

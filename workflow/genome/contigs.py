@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from workflow.console import Progress
+from workflow.genome.parallel import in_order
 from workflow.genome.sequences import CHUNK_BASES, Genome
 
 
@@ -31,29 +32,35 @@ def find_contigs(
     n_bases : int
         Number of N, counted one by one.
     """
-    tables, n_bases = [], 0
+    tasks = [
+        (seqid, start, min(start + chunk_bases, genome.lengths[seqid]))
+        for seqid in seqids
+        for start in range(0, genome.lengths[seqid], chunk_bases)
+    ]
+    found: dict[str, list[np.ndarray]] = {seqid: [] for seqid in seqids}
+    n_bases = 0
     with Progress("cutting at N", sum(genome.lengths[seqid] for seqid in seqids), "bases") as progress:
-        for seqid in seqids:
-            starts, ends, unknown = _stretches(genome, seqid, chunk_bases)
-            tables.append(pd.DataFrame({"seqid": seqid, "start": starts, "end": ends}))
+        for (seqid, start, end), (borders, unknown) in zip(
+            tasks, in_order(lambda task: _borders(genome.fetch(*task), task[1]), tasks), strict=True
+        ):
+            found[seqid].append(borders)
             n_bases += unknown
-            progress.advance(genome.lengths[seqid])
-    contigs = pd.concat(tables, ignore_index=True)
+            progress.advance(end - start)
+    contigs = pd.concat([_stretches(seqid, np.concatenate(edges)) for seqid, edges in found.items()], ignore_index=True)
     contigs["kept"] = contigs["end"] - contigs["start"] >= min_length
     return contigs, n_bases
 
 
-def _stretches(genome: Genome, seqid: str, chunk_bases: int) -> tuple[np.ndarray, np.ndarray, int]:
-    """Starts and ends of the stretches without N of one sequence, and its number of N."""
-    borders, unknown = [], 0
-    inside = False
-    for chunk_start, bases in genome.chunks(seqid, 0, genome.lengths[seqid], chunk_bases):
-        is_base = (bases != ord("N")) & (bases != ord("n"))
-        # A border lies before each base that differs in kind from the one before it.
-        borders.append(chunk_start + np.flatnonzero(np.diff(is_base, prepend=inside)))
-        inside = bool(is_base[-1])
-        unknown += int(np.count_nonzero(~is_base))
-    if inside:
-        borders.append(np.array([genome.lengths[seqid]]))
-    edges = np.concatenate(borders).astype(np.int64)
-    return edges[::2], edges[1::2], unknown
+def _stretches(seqid: str, edges: np.ndarray) -> pd.DataFrame:
+    """Stretches without N of one sequence. An edge that two chunks have in common is none."""
+    edge, times = np.unique(edges, return_counts=True)
+    edge = edge[times == 1]
+    return pd.DataFrame({"seqid": seqid, "start": edge[::2], "end": edge[1::2]})
+
+
+def _borders(bases: np.ndarray, offset: int) -> tuple[np.ndarray, int]:
+    """Starts and ends of the stretches without N in a chunk, and its number of N."""
+    is_base = (bases | 32) != ord("n")
+    edges = np.flatnonzero(is_base[1:] != is_base[:-1]) + 1
+    first, last = np.zeros(int(is_base[0]), np.int64), np.full(int(is_base[-1]), len(bases))
+    return np.concatenate([first, edges, last]) + offset, len(bases) - int(np.count_nonzero(is_base))

@@ -132,3 +132,32 @@ def _expand(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def total_bases(regions: pd.DataFrame) -> int:
     """Bases of a table of regions."""
     return int((regions["end"] - regions["start"]).sum())
+
+
+def tile(first: np.ndarray, last: np.ndarray, length: int, stride: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Windows of `length` bases at every `stride` bases of each region [first, last), (n,) int64, from its start.
+
+    At a region's end windows are shorter; one that would lie wholly inside the one before it is not made.
+
+    Returns
+    -------
+    region : (m,) int64
+        Number of the region.
+    start, end : (m,) int64
+    """
+    overlap = max(length - stride, 0)
+    region, number = _expand(np.maximum(-(-(last - first - overlap) // stride), 1))
+    start = first[region] + number * stride
+    return region, start, np.minimum(start + length, last[region])
+
+
+def cut_out(regions: pd.DataFrame, seqid: np.ndarray, start: np.ndarray, end: np.ndarray) -> pd.DataFrame:
+    """What stretches (in the order of the regions, disjoint) leave of disjoint regions; columns are kept."""
+    left = []
+    for name, of_sequence in regions.groupby("seqid", sort=False):
+        here = seqid == name
+        row, piece_start, piece_end = _without(
+            of_sequence["start"].to_numpy(np.int64), of_sequence["end"].to_numpy(np.int64), start[here], end[here]
+        )
+        left.append(of_sequence.iloc[row].assign(start=piece_start, end=piece_end))
+    return pd.concat(left, ignore_index=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,8 @@ CHUNK_BASES = 1 << 22
 
 class Genome:
     """Sequences of a FASTA file with an index, as written by `import_fasta`. Use as a context manager.
+
+    Bases are read straight from the file, where each sequence is one line; several threads may fetch at once.
 
     Attributes
     ----------
@@ -39,14 +42,17 @@ class Genome:
         with warnings.catch_warnings():
             # In a copied run folder the index may look older than its FASTA: it is still right.
             warnings.filterwarnings("ignore", "Index file .* is older", RuntimeWarning)
-            self._index = pyfaidx.Faidx(str(path), as_raw=True, rebuild=False, build_index=False)
-        self.lengths: dict[str, int] = {seqid: record.rlen for seqid, record in self._index.index.items()}
+            with pyfaidx.Faidx(str(path), rebuild=False, build_index=False) as faidx:
+                index = faidx.index
+        self.lengths: dict[str, int] = {seqid: record.rlen for seqid, record in index.items()}
+        self._offsets: dict[str, int] = {seqid: record.offset for seqid, record in index.items()}
+        self._file = os.open(path, os.O_RDONLY)
 
     def __enter__(self) -> Genome:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._index.close()
+        os.close(self._file)
 
     def fetch(self, seqid: str, start: int, end: int, strand: str = "+") -> np.ndarray:
         """Bases [start, end) of a sequence as ASCII bytes, (end - start,) uint8, case kept.
@@ -69,9 +75,12 @@ class Genome:
             raise InputError(f"{self.path} has no sequence {seqid}")
         if not 0 <= start <= end <= length:
             raise InputError(f"{seqid}:{start}-{end} lies outside of the sequence's {length} bases")
-        text = self._index.fetch(seqid, start + 1, end) if end > start else ""
-        bases = np.frombuffer(text.encode("ascii"), np.uint8)
+        bases = np.frombuffer(os.pread(self._file, end - start, self._offsets[seqid] + start), np.uint8)
         return reverse_complement(bases) if strand == "-" else bases
+
+    def whole(self, seqid: str) -> np.ndarray:
+        """All bases of a sequence."""
+        return self.fetch(seqid, 0, self.lengths.get(seqid, 0))
 
     def chunks(
         self, seqid: str, start: int, end: int, chunk_bases: int = CHUNK_BASES

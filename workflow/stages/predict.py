@@ -9,6 +9,7 @@ import pandas as pd
 
 from workflow.artifacts import PerBaseWriter, read_table
 from workflow.backends import ModelFiles
+from workflow.config import Config
 from workflow.console import track
 from workflow.errors import InputError
 from workflow.genome.sequences import Genome
@@ -38,19 +39,14 @@ def predict(context: StageContext) -> dict[str, object]:
         The split has no windows.
     """
     config = context.config
-    genome_folder = context.published("prepare")
-    windows = read_table(genome_folder / "windows.parquet")
-    windows = windows[windows["split"] == config.predict.split].reset_index(drop=True)
-    if windows.empty:
-        raise InputError(f"the split {config.predict.split} has no windows: make split.fractions larger")
-    genome = Genome(genome_folder / "genome.fa")
-    lengths = (windows["end"] - windows["start"]).to_numpy()
+    windows, sequences = _windows(context.published("prepare") / "windows", config)
+    lengths = windows["length"].to_numpy(np.int64)
     check_context(config, context.gates, lengths, "scored windows")
     counts: dict[str, object] = {"windows": len(windows), "bases": int(lengths.sum())}
     for name, files in context.models().items():
         out = context.out / name
         out.mkdir()
-        scores = _score(context, files, windows, genome, out, name)
+        scores = _score(context, files, windows, sequences, out, name)
         scores.to_parquet(out / "scores.parquet", index=False)
         nll = -float(scores["sum"].sum() / scores["n"].sum())
         counts |= {f"{name}_nll_nats_per_base": nll, f"{name}_perplexity": float(np.exp(nll))}
@@ -58,15 +54,27 @@ def predict(context: StageContext) -> dict[str, object]:
     return counts
 
 
+def _windows(folder: Path, config: Config) -> tuple[pd.DataFrame, Genome]:
+    """The windows to score, and their sequences by sequence_id: strands are turned and exons joined there."""
+    name, split = config.predict.windows, config.predict.split
+    if name not in config.windows.sets:
+        raise InputError(f"predict.windows={name} is no set of windows; there are {', '.join(config.windows.sets)}")
+    windows = read_table(folder / f"{name}.parquet")
+    windows = windows[windows["split"] == split].reset_index(drop=True)
+    if windows.empty:
+        raise InputError(f"the split {split} has no {name} windows: make split.fractions larger")
+    return windows, Genome(folder / f"{name}.fa")
+
+
 def _score(
-    context: StageContext, files: ModelFiles, windows: pd.DataFrame, genome: Genome, out: Path, name: str
+    context: StageContext, files: ModelFiles, windows: pd.DataFrame, sequences: Genome, out: Path, name: str
 ) -> pd.DataFrame:
     writer = PerBaseWriter(out, windows)
-    places = list(windows[["seqid", "start", "end", "strand"]].itertuples(index=False, name=None))
-    results = context.backend().score(context.config, files, (genome.fetch(*place) for place in places))
+    names = windows["sequence_id"].tolist()
+    results = context.backend().score(context.config, files, map(sequences.whole, names))
     rows = []
-    for row, score in enumerate(track(results, f"scoring with the {name} model", len(places), "windows")):
-        writer.write(row, score.logprobs, genome.fetch(*places[row]))
+    for row, score in enumerate(track(results, f"scoring with the {name} model", len(names), "windows")):
+        writer.write(row, score.logprobs, sequences.whole(names[row]))
         mean = score.total / score.n if score.n else np.nan
         rows.append((score.n, score.total, mean, score.outside_acgt))
     writer.close()

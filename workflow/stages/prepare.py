@@ -1,129 +1,126 @@
-"""Stage `prepare`: genome files in; clean sequences, annotation table, splits and windows out."""
+"""Stage `prepare`: genome files in; clean sequences, annotation, an audited split and sets of windows out."""
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from workflow.artifacts import write_json
-from workflow.config import GenomeConfig
+from workflow.annotation.classes import ClassTrack, write_classes
+from workflow.annotation.diagnosis import diagnose
+from workflow.annotation.genbank import import_genbank
+from workflow.annotation.formats import recognise_format
+from workflow.annotation.gff3 import import_annotation
+from workflow.annotation.models import GeneModels, gene_models
+from workflow.annotation.table import ImportedAnnotation, write_empty_annotation
+from workflow.artifacts import read_json, write_json
+from workflow.config import SPLITS, Config
 from workflow.errors import InputError
 from workflow.gates import GateLog
-from workflow.genome.accounting import account
-from workflow.genome.annotation import ImportedAnnotation, import_annotation, write_empty_annotation
-from workflow.genome.contigs import find_contigs
+from workflow.genome.density import composition
 from workflow.genome.fasta import import_fasta
-from workflow.genome.files import locate
-from workflow.genome.kmers import sketch_contigs
-from workflow.genome.names import homolog_groups, natural_key
+from workflow.genome.karyotype import karyotype_text
 from workflow.genome.regions import total_bases
 from workflow.genome.sequences import Genome
-from workflow.genome.similarity import shared_with_train
-from workflow.genome.splits import shares_are_met, split_genome
-from workflow.genome.windows import cut_windows
+from workflow.splits.accounting import account
+from workflow.splits.divide import shares_are_met
+from workflow.splits.plan import Plan, plan_split
 from workflow.stages.context import StageContext
+from workflow.windows.sets import write_window_set
 
-#: Share of the k-mers of val or test that may also lie in train. What short repeats leave is 1 to 3 % between
-#: blocks of E. coli and C. elegans, and 3 to 6 %, by the seed, between whole chromosomes of yeast.
-_MOST_SHARED = 0.05
+#: Share of the windows of val or test that may have a copy in train before these are left out. Between
+#: homologous chromosomes nearly all have; in yeast, C. elegans and E. coli at most 6 % do.
+_MOST_WITH_COPIES = 0.2
+#: Findings of the comparison of sequences that a person should know of.
+_TOLD_FINDINGS = {
+    "joined": "pairs of sequences are copies though their names say otherwise: their homolog groups are now one",
+    "moved": "pairs show a sequence that is a copy of another homolog group than its name says: it moved there",
+    "scaffold joined": "pairs show an unplaced scaffold that is a copy of a homolog group: it joined that",
+}
 
 
 def prepare(context: StageContext) -> dict[str, object]:
-    """Check the genome and divide it.
+    """Check the genome, divide it, audit the division and cut windows.
 
-    Writes `genome.fa` (with `.fai`), `annotation.parquet`, `contigs.parquet`, `split.parquet`,
-    `windows.parquet` and `accounting.json`. Tables are in natural order of the sequence names, so that
-    nothing but `genome.fa` depends on the order of the input file.
+    Writes `genome.fa` (with `.fai`), `annotation.parquet`, `classes.npy`, `annotation.json`,
+    `sequences.parquet`, `density.parquet`, `contigs.parquet`, `homology.parquet`, `split.parquet`,
+    `leakage.parquet`, `naive.parquet`, `leakage.json`, `accounting.json`, `windows/SET.parquet` and `.fa`,
+    `windows.json`, `summary.json` and `summary.html`. Tables are in natural order of the sequence names, so that
+    only `genome.fa` and `classes.npy` depend on the order of the input file.
 
     Raises
     ------
     InputError
         Something in the input cannot be used, or a split would be empty.
     GateError
-        Too much of val or test is also in train.
+        Too much of val or test has a copy in train.
     """
+    from evaluation.preparation import write_summary
+
     config, out = context.config, context.out
-    annotation = _import_files(config.genome, out)
+    annotation = _import_files(context.published("download"), out)
     with Genome(out / "genome.fa") as genome:
-        return {
-            "sequences": len(genome.lengths),
-            "bases": sum(genome.lengths.values()),
-            "features": annotation.features,
-            **_divide(genome, annotation.circular, context),
-        }
-
-
-def _import_files(config: GenomeConfig, out: Path) -> ImportedAnnotation:
-    """Write the clean FASTA and the annotation table."""
-    records = import_fasta(locate(config.fasta, config.source), out / "genome.fa")
-    if config.annotation is None:
-        return write_empty_annotation(out / "annotation.parquet")
-    lengths = dict(zip(records["seqid"], records["length"].tolist(), strict=True))
-    return import_annotation(locate(config.annotation, config.source), out / "annotation.parquet", lengths)
-
-
-def _divide(genome: Genome, circular: frozenset[str], context: StageContext) -> dict[str, object]:
-    names, split, windows = context.config.genome, context.config.split, context.config.windows
-    seqids = sorted(genome.lengths, key=natural_key)
-    groups, unplaced = homolog_groups(seqids, names.sequence_names, names.unplaced_names)
-    if not groups:
-        raise InputError(f"genome.unplaced_names={names.unplaced_names} leaves no sequence")
-    stretches, n_bases = find_contigs(genome, list(groups), windows.min_length)
-    if stretches.empty:
-        raise InputError(f"{names.fasta}: the placed sequences hold nothing but N")
-    contigs = stretches[stretches["kept"]].drop(columns="kept").reset_index(drop=True)
-    if contigs.empty:
-        raise InputError(f"no stretch without N has {windows.min_length} bases; lower windows.min_length")
-    sketch = sketch_contigs(genome, contigs)
-    divided = split_genome(
-        contigs,
-        groups,
-        sketch,
-        method=split.method,
-        fractions=dict(split.fractions),
-        block_length=split.block_length,
-        purge=split.purge,
-        max_shared=split.max_shared,
-        min_length=windows.min_length,
-        seed=context.config.seed,
-        circular={seqid: genome.lengths[seqid] for seqid in circular},
-    )
-    shared = shared_with_train(divided.regions, sketch)
-    _check_split(context.gates, divided.shares(total_bases(contigs)), dict(split.fractions), shared)
-    scored = cut_windows(genome, divided.regions, windows.length, windows.min_length)
-    dropped = {
-        "n_run": n_bases,
-        "short": total_bases(stretches[~stretches["kept"]]),
-        "purge": divided.purged,
-        "unplaced": sum(genome.lengths[seqid] for seqid in unplaced),
-    }
-    accounting = account(sum(genome.lengths.values()), divided.regions, scored, dropped)
-    _write(context.out, {"contigs": contigs, "split": divided.regions, "windows": scored})
-    write_json(context.out / "accounting.json", accounting)
+        circular = {seqid: genome.lengths[seqid] for seqid in sorted(annotation.circular)}
+        plan = plan_split(genome, circular, config, out / ".kmers")
+        _check(context.gates, plan, config)
+        models = gene_models(out / "annotation.parquet")
+        warnings = [*_told(plan), *_describe_annotation(models, genome, out)]
+        sequences = _describe_sequences(genome, models, plan, circular, out)
+        accounting = account(sum(genome.lengths.values()), plan.regions, plan.dropped)
+        _write_plan(plan, accounting, out)
+        sets = _write_windows(genome, models, sequences, plan, config, out)
+    warnings += [f"windows.sets.{name} is empty" for name, told in sets.items() if not any(told["windows"].values())]
+    shutil.rmtree(out / ".kmers", ignore_errors=True)
+    write_json(out / "summary.json", {"warnings": warnings})
+    write_summary(out, warnings, context.gates.as_records(), config.genome.name)
     return {
-        "unplaced_sequences": len(unplaced),
-        "contigs": len(contigs),
-        "split_by": f"{divided.method}, {divided.groups} groups",
-        "purge_gap": divided.purge,
+        "sequences": len(sequences),
+        "bases": accounting["total_bases"],
+        "features": annotation.features,
+        "genes": len(models.genes),
+        "unplaced_sequences": int((~sequences["placed"]).sum()),
+        "contigs": len(plan.contigs),
+        "split_by": f"{plan.split.method}, {plan.split.groups} groups",
+        "purge_gap": plan.split.purge,
         "bases_kept": accounting["kept"],
         "bases_dropped": accounting["dropped"],
-        "windows": {name: counts["windows"] for name, counts in accounting["windows"].items()},
-        "share_of_kmers_also_in_train": shared,
+        "windows": {name: of_set["windows"] for name, of_set in sets.items()},
+        "windows_with_a_copy_in_train": plan.audit.share_with_copies() if plan.audit else "not audited",
+        "warnings": len(warnings),
     }
 
 
-def _check_split(gates: GateLog, got: dict[str, float], fractions: dict[str, float], shared: dict[str, float]) -> None:
-    """The two gates of a split: how much of it is also in train, and whether each part is as large as was asked."""
-    name = max(shared, key=shared.__getitem__)
+def _import_files(downloaded: Path, out: Path) -> ImportedAnnotation:
+    """Write the clean FASTA and the annotation table."""
+    files = {role: Path(told["path"]) for role, told in read_json(downloaded / "files.json").items()}
+    fasta, features = files["fasta"], files.get("annotation")
+    if recognise_format(fasta) == "GenBank":
+        if features is not None:
+            raise InputError(f"{fasta} is GenBank and brings its annotation: leave genome.annotation out")
+        _, annotation = import_genbank(fasta, out / "genome.fa", out / "annotation.parquet")
+        return annotation
+    records = import_fasta(fasta, out / "genome.fa")
+    if features is None:
+        return write_empty_annotation(out / "annotation.parquet")
+    lengths = dict(zip(records["seqid"], records["length"].tolist(), strict=True))
+    return import_annotation(features, out / "annotation.parquet", lengths)
+
+
+def _check(gates: GateLog, plan: Plan, config: Config) -> None:
+    """The two gates of a split: how much of it has a copy in train, and whether each part is as large as was asked."""
+    copies = plan.audit.share_with_copies() if plan.audit else {}
+    name = max(copies, key=copies.__getitem__, default="")
     gates.check(
         "train_test_similarity",
-        shared[name] <= _MOST_SHARED,
-        saw=f"{shared[name]:.1%} of the {name} k-mers also in train",
-        limit=f"at most {_MOST_SHARED:.0%}",
-        why="A score on sequence that has a copy in train measures memory; split.method=block or another seed may "
-        "keep copies together.",
+        bool(copies) and copies[name] <= _MOST_WITH_COPIES,
+        saw=f"{copies[name]:.1%} of the {name} windows with a copy in train" if copies else "no audit of the split",
+        limit=f"at most {_MOST_WITH_COPIES:.0%}, which are then left out",
+        why="A score on sequence that has a copy in train measures memory; split.method=sequence with homolog groups "
+        "(genome.sequence_names), split.method=block or another seed may keep copies together.",
     )
+    got, fractions = plan.split.shares(total_bases(plan.contigs)), dict(config.split.fractions)
     gates.check(
         "split_fractions",
         shares_are_met(got, fractions),
@@ -131,8 +128,91 @@ def _check_split(gates: GateLog, got: dict[str, float], fractions: dict[str, flo
         limit="half to twice " + ", ".join(f"{name} {fractions[name]:.1%}" for name in got),
         why="Too small a split trains or scores on too little of the genome.",
     )
+    if empty := [name for name in SPLITS if name not in set(plan.regions["split"])]:
+        raise InputError(
+            f"every window of {' and '.join(empty)} has a copy in train; divide otherwise (split.method, seed), or "
+            "raise split.max_containment"
+        )
 
 
-def _write(out: Path, tables: dict[str, pd.DataFrame]) -> None:
+def _told(plan: Plan) -> list[str]:
+    """Warnings about the division, one line each."""
+    counts = plan.homology.counts()
+    told = [f"{counts[finding]} {text}" for finding, text in _TOLD_FINDINGS.items() if finding in counts]
+    if plan.audit is None:
+        return [*told, "split.audit=false: names are trusted and nothing is known of leakage"]
+    if plan.audit.excluded_bases:
+        excluded = plan.audit.summary["excluded"]
+        told.append(
+            f"{excluded['val']['windows']} val and {excluded['test']['windows']} test windows were left out, since "
+            f"more than {plan.audit.summary['threshold']:.0%} of their k-mers lie in one stretch of train"
+        )
+    if plan.dropped["not_in_table"]:
+        told.append(f"{plan.dropped['not_in_table']:,} bases are named in no row of split.table and are left out")
+    return told
+
+
+def _describe_annotation(models: GeneModels, genome: Genome, out: Path) -> list[str]:
+    """Write the class track and what the annotation holds; warnings."""
+    findings = diagnose(models, genome)
+    warnings: list[str] = findings.pop("warnings")
+    classes = write_classes(genome, models, out / "classes.npy")
+    write_json(out / "annotation.json", findings | {"bases_by_class": classes})
+    return warnings
+
+
+def _describe_sequences(
+    genome: Genome, models: GeneModels, plan: Plan, circular: dict[str, int], out: Path
+) -> pd.DataFrame:
+    """Write `sequences.parquet` and `density.parquet`: the karyotype, with its composition."""
+    density = composition(genome, models.genes[["seqid", "start"]])
+    totals = density.groupby("seqid")[["n", "soft_masked", "gc", "acgt", "genes"]].sum()
+    karyotype = plan.homology.karyotype
+    of_sequence = totals.loc[karyotype["seqid"]].reset_index(drop=True)
+    sequences = karyotype.reset_index(drop=True).assign(
+        length=karyotype["seqid"].map(genome.lengths).to_numpy(),
+        gc=(of_sequence["gc"] / of_sequence["acgt"].where(of_sequence["acgt"] > 0)),
+        n_bases=of_sequence["n"],
+        soft_masked=of_sequence["soft_masked"],
+        genes=of_sequence["genes"],
+        circular=karyotype["seqid"].isin(circular).to_numpy(),
+    )
+    sequences.to_parquet(out / "sequences.parquet", index=False)
+    density.drop(columns=["gc", "acgt"]).to_parquet(out / "density.parquet", index=False)
+    return sequences
+
+
+def _write_plan(plan: Plan, accounting: dict[str, Any], out: Path) -> None:
+    write_json(out / "accounting.json", accounting)
+    tables = {"contigs": plan.contigs, "split": plan.regions, "homology": plan.homology.pairs}
+    if plan.audit:
+        tables |= {"leakage": plan.audit.windows, "naive": plan.audit.naive}
+        write_json(out / "leakage.json", plan.audit.summary)
     for name, table in tables.items():
         table.to_parquet(out / f"{name}.parquet", index=False)
+
+
+def _write_windows(
+    genome: Genome, models: GeneModels, sequences: pd.DataFrame, plan: Plan, config: Config, out: Path
+) -> dict[str, dict[str, Any]]:
+    folder = out / "windows"
+    folder.mkdir()
+    sets = {}
+    with ClassTrack(out / "classes.npy", genome.lengths) as classes:
+        for name, settings in config.windows.sets.items():
+            sets[name] = {"kind": settings.kind} | write_window_set(
+                name,
+                settings,
+                genome=genome,
+                regions=plan.regions,
+                sequences=sequences[["seqid", "group", "haplotype"]],
+                models=models,
+                classes=classes,
+                length=config.windows.length,
+                min_length=config.windows.min_length,
+                copies=plan.copies.count,
+                treatment=config.windows.copies,
+                folder=folder,
+            )
+    write_json(out / "windows.json", sets)
+    return sets

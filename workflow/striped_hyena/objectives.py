@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from workflow.striped_hyena.tokens import is_base, is_lower, to_upper
+from workflow.striped_hyena.tokens import in_tag, is_base, is_lower, to_upper
 
 
 def base_nll(logits: Tensor, targets: Tensor) -> Tensor:
@@ -29,7 +29,7 @@ def base_nll(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def base_weights(targets: Tensor, mask: Tensor, repeat_weight: float) -> Tensor:
-    """Weight of each target in the loss: 0 outside A, C, G, T and in padding, `repeat_weight` in lower case, else 1.
+    """Weight of each target: 0 outside A, C, G, T, in tags and in padding, `repeat_weight` in lower case, else 1.
 
     Parameters
     ----------
@@ -39,4 +39,4 @@ def base_weights(targets: Tensor, mask: Tensor, repeat_weight: float) -> Tensor:
         Evo 2 was trained with 0.1 (Brixi et al. 2025).
     """
     weights = torch.where(is_lower(targets), repeat_weight, 1.0)
-    return weights * (is_base(targets) & mask)
+    return weights * (is_base(targets) & ~in_tag(targets) & mask)

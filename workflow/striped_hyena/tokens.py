@@ -30,6 +30,12 @@ def is_base(ids: Tensor) -> Tensor:
     return torch.isin(to_upper(ids), BASE_IDS.to(ids.device))
 
 
+def in_tag(ids: Tensor) -> Tensor:
+    """True inside of lineage tags `|…|`, both bars included: (B, L) bool. Sequences hold whole tags only."""
+    bar = ids == ord("|")
+    return bar | (bar.cumsum(-1) % 2 == 1)
+
+
 def model_inputs(targets: Tensor) -> Tensor:
     """What the model reads to predict `targets` (B, L): the begin token, then all but the last, in upper case."""
     begin = torch.full_like(targets[:, :1], BEGIN)

@@ -1,0 +1,39 @@
+"""Work on pieces of a genome by several threads, with results in order and a bounded number in flight."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+#: More threads than this are held up by the disk and the interpreter.
+_MOST_WORKERS = 8
+
+
+def workers() -> int:
+    """Threads to use: one a processor that this process may run on, at most 8."""
+    return min(len(os.sched_getaffinity(0)), _MOST_WORKERS)
+
+
+def in_order(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """Results of `function` for each item, in the order of the items, whatever the number of threads.
+
+    `function` should release the interpreter's lock: file reads, numpy on large arrays and compiled kernels do.
+    Two items a thread are in flight, so that memory stays bounded.
+    """
+    with ThreadPoolExecutor(workers()) as pool:
+        pending: deque[Future[Result]] = deque()
+        try:
+            for item in items:
+                pending.append(pool.submit(function, item))
+                if len(pending) > 2 * workers():
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            for future in pending:
+                future.cancel()

@@ -1,0 +1,1 @@
+"""Named sets of windows: tiling, genic, transcript, CDS, promoter, background."""
