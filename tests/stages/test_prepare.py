@@ -18,8 +18,8 @@ from workflow.config import (
     GatesConfig,
     GenomeConfig,
     SplitConfig,
-    WindowSetConfig,
     WindowsConfig,
+    WindowSetConfig,
 )
 from workflow.errors import GateError, InputError
 from workflow.gates import GateLog

@@ -14,9 +14,9 @@ import numpy as np
 
 from workflow.console import Progress
 from workflow.errors import InputError
+from workflow.genome.layout import Layout, Parts, parts_of
 from workflow.genome.parallel import in_order
 from workflow.genome.sequences import CHUNK_BASES, Genome
-from workflow.genome.layout import Layout, Parts, parts_of
 
 if TYPE_CHECKING:
     from workflow.annotation.models import GeneModels

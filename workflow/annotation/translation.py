@@ -12,6 +12,7 @@ from Bio.Data import CodonTable
 from workflow.annotation.models import GeneModels
 from workflow.errors import InputError
 from workflow.genome.alphabet import BASE_CODE
+from workflow.genome.parallel import in_order
 from workflow.genome.sequences import CHUNK_BASES, Genome
 
 _LETTERS = "ACGT"  # in the order of BASE_CODE
@@ -67,10 +68,10 @@ def translate(models: GeneModels, genome: Genome, shift_start: int = 0, shift_en
     )
     tables = models.transcripts["transl_table"].to_numpy()
     on_one = parts[(parts.groupby("transcript")["seqid"].transform("nunique") == 1).to_numpy()]
-    results = [
-        _translate_sequence(genome, str(group["seqid"].iloc[0]), group, tables)
-        for _, group in on_one.groupby("seqid", sort=False)
-    ]
+    groups = (group for _, group in on_one.groupby("seqid", sort=False))
+    results = list(
+        in_order(lambda group: _translate_sequence(genome, str(group["seqid"].iloc[0]), group, tables), groups)
+    )
     if not results:
         return Translation(*(np.empty(0, np.int64) for _ in range(3)))
     return Translation(
@@ -118,13 +119,14 @@ def _splice(
             if touched.size:
                 first = max(int(start[touched].min()), low) - turn * length
                 last = min(int(end[touched].max()), high) - turn * length
-                codes = BASE_CODE[genome.fetch(seqid, first, last)]
-                copy_parts(codes, first + turn * length, spliced, start, end, offset, is_minus, touched)
+                bases = genome.fetch(seqid, first, last)
+                copy_parts(bases, BASE_CODE, first + turn * length, spliced, start, end, offset, is_minus, touched)
 
 
 @numba.njit(nogil=True, cache=True)
 def copy_parts(
-    codes: np.ndarray,
+    bases: np.ndarray,
+    code_of: np.ndarray,
     origin: int,
     spliced: np.ndarray,
     start: np.ndarray,
@@ -137,8 +139,10 @@ def copy_parts(
 
     Parameters
     ----------
-    codes : (bases,) uint8
-        Codes of the stretch.
+    bases : (n,) uint8
+        ASCII of the stretch.
+    code_of : (256,) uint8
+        Code of each letter.
     origin : int
         Where it starts.
     spliced : (total,) uint8
@@ -148,10 +152,10 @@ def copy_parts(
     touched : (k,) int64
         Parts that overlap the stretch.
     """
-    stretch_end = origin + len(codes)
+    stretch_end = origin + len(bases)
     for part in touched:
         for position in range(max(start[part], origin), min(end[part], stretch_end)):
-            code = codes[position - origin]
+            code = code_of[bases[position - origin]]
             if is_minus[part]:
                 spliced[offset[part] + end[part] - 1 - position] = code if code > 3 else 3 - code
             else:

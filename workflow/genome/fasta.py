@@ -5,14 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
 import pandas as pd
+from numba import njit
 
 from workflow.console import Progress
 from workflow.errors import InputError
 from workflow.genome.alphabet import IUPAC
 from workflow.genome.files import BLOCK_BYTES, read_blocks
+from workflow.genome.parallel import ahead
 
-_LINE_ENDS = b"\r\n"
+_BASE, _LINE_END, _FOREIGN = 0, 1, 2
+_NEWLINE, _HEADER = ord("\n"), ord(">")
+_KIND = np.full(256, _FOREIGN, np.uint8)
+_KIND[np.frombuffer(IUPAC, np.uint8)] = _BASE
+_KIND[np.frombuffer(b"\r\n", np.uint8)] = _LINE_END
 _MENDS = {
     ord("-"): "remove alignment gaps",
     ord("*"): "this looks like protein",
@@ -49,7 +56,7 @@ def import_fasta(source: Path, target: Path, block_bytes: int = BLOCK_BYTES) -> 
     """
     with target.open("wb") as fasta, Progress(f"reading {source.name}", unit="bytes") as progress:
         importer = _Importer(source, fasta)
-        for block in read_blocks(source, block_bytes):
+        for block in ahead(read_blocks(source, block_bytes)):
             importer.feed(block)
             progress.advance(len(block))
         importer.finish()
@@ -58,6 +65,21 @@ def import_fasta(source: Path, target: Path, block_bytes: int = BLOCK_BYTES) -> 
         for seqid, length, offset in importer.records:
             index.write(f"{seqid}\t{length}\t{offset}\t{length}\t{length + 1}\n")
     return records[["seqid", "length"]]
+
+
+@njit(nogil=True, cache=True)
+def _sort_out(letters, kind, bases):  # type: ignore[no-untyped-def]
+    """Copy the bases before the first '>' to `bases`; how far it came, numbers of bases, lines and foreign letters."""
+    found, lines, foreign = 0, 0, 0
+    for index in range(letters.shape[0]):
+        letter = letters[index]
+        if letter == _HEADER:
+            return index, found, lines, foreign
+        bases[found] = letter
+        found += kind[letter] == _BASE
+        lines += letter == _NEWLINE
+        foreign += kind[letter] == _FOREIGN
+    return letters.shape[0], found, lines, foreign
 
 
 class _Importer:
@@ -71,6 +93,7 @@ class _Importer:
         self._written = 0
         self._pending = b""
         self._at_line_start = True
+        self._bases = np.empty(0, np.uint8)
 
     def feed(self, block: bytes) -> None:
         data, self._pending = self._pending + block, b""
@@ -78,7 +101,7 @@ class _Importer:
             raise self._fault("does not start with a '>' header: not a FASTA file")
         position = 0
         while position < len(data):
-            if self._at_line_start and data[position] == ord(">"):
+            if self._at_line_start and data[position] == _HEADER:
                 end = data.find(b"\n", position)
                 if end < 0:
                     self._pending = data[position:]
@@ -86,11 +109,8 @@ class _Importer:
                 self._start_record(data[position + 1 : end])
                 position = end + 1
             else:
-                header = data.find(b"\n>", position)
-                end = len(data) if header < 0 else header + 1
-                self._add_bases(data[position:end])
-                self._at_line_start = data[end - 1] == ord("\n")
-                position = end
+                position += self._add_bases(np.frombuffer(data, np.uint8, offset=position))
+                self._at_line_start = data[position - 1] == _NEWLINE
 
     def finish(self) -> None:
         if self._pending:
@@ -125,17 +145,22 @@ class _Importer:
             raise InputError(f"{self.source}, line {self._first_line[seqid]}: sequence {seqid} is empty")
         self._written += self.fasta.write(b"\n")
 
-    def _add_bases(self, text: bytes) -> None:
-        bases = text.translate(None, _LINE_ENDS)
-        foreign = bases.translate(None, IUPAC)
-        if foreign:
-            raise self._foreign_letter(text, foreign[0])
-        self._written += self.fasta.write(bases)
+    def _add_bases(self, letters: np.ndarray) -> int:
+        """Write the bases before the next header line; how many letters these and the line ends are."""
+        if len(self._bases) < len(letters):
+            self._bases = np.empty(len(letters), np.uint8)
+        taken, found, lines, foreign = _sort_out(letters, _KIND, self._bases)
+        is_in_line = taken < len(letters) and letters[taken - 1] != _NEWLINE
+        if foreign or is_in_line or taken == 0:
+            raise self._foreign_letter(letters[: taken + 1].tobytes())
+        self._written += self.fasta.write(self._bases[:found].data)
         seqid, length, offset = self.records[-1]
-        self.records[-1] = (seqid, length + len(bases), offset)
-        self._line += text.count(b"\n")
+        self.records[-1] = (seqid, length + found, offset)
+        self._line += lines
+        return int(taken)
 
-    def _foreign_letter(self, text: bytes, letter: int) -> InputError:
+    def _foreign_letter(self, text: bytes) -> InputError:
+        letter = text.translate(None, IUPAC + b"\r\n")[0]
         self._line += text[: text.index(letter)].count(b"\n")
         shown = f"letter '{chr(letter)}'" if 32 <= letter < 127 else f"byte 0x{letter:02x}"
         mend = _MENDS.get(letter, "allowed are ACGTN and RYSWKMBDHV in either case")

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import queue
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -17,6 +20,39 @@ _MOST_WORKERS = 8
 def workers() -> int:
     """Threads to use: one a processor that this process may run on, at most 8."""
     return min(len(os.sched_getaffinity(0)), _MOST_WORKERS)
+
+
+def ahead(items: Iterable[Item], in_flight: int = 2) -> Iterator[Item]:
+    """The items, made by another thread while this one works on those before; at most so many wait."""
+    waiting: queue.Queue[Item | BaseException | None] = queue.Queue(in_flight)
+    stopped = threading.Event()
+
+    def put(item: Item | BaseException | None) -> None:
+        while not stopped.is_set():
+            with suppress(queue.Full):
+                waiting.put(item, timeout=0.1)
+                return
+
+    def make() -> None:
+        try:
+            for item in items:
+                put(item)
+                if stopped.is_set():
+                    return
+            put(None)
+        except BaseException as error:
+            put(error)
+
+    thread = threading.Thread(target=make, daemon=True)
+    thread.start()
+    try:
+        while (item := waiting.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        stopped.set()
+        thread.join()
 
 
 def in_order(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:

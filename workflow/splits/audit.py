@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from workflow.genome.parallel import in_order
 from workflow.genome.regions import cut_out, tile, total_bases
 from workflow.splits.assignment import SPLITS
 from workflow.splits.hashing import K
@@ -15,7 +16,7 @@ from workflow.splits.kmers import KmerFile
 from workflow.splits.leakage import audit_windows, random_split, summarise
 
 #: Windows of val and test of the random split that are audited.
-_NAIVE_WINDOWS = 20_000
+_NAIVE_WINDOWS = 5_000
 
 
 @dataclass(frozen=True)
@@ -79,13 +80,20 @@ def audit_split(
     """
     windows = _windows(regions[regions["split"] != "train"], length, min_length)
     train = regions[regions["split"] == "train"]
-    windows = windows.join(audit_windows(kmers, windows, train, length))
+    audits = in_order(
+        lambda audit: audit(),
+        (
+            lambda: audit_windows(kmers, windows, train, length),
+            lambda: _audit_of_random_split(kmers, contigs, length, min_length, fractions, seed),
+        ),
+    )
+    audit, naive = audits
+    windows = windows.join(audit)
     windows["excluded"] = windows["containment"] > max_containment
     leaking = windows[windows["excluded"]]
     left = cut_out(regions, *(leaking[name].to_numpy() for name in ("seqid", "start", "end")))
     short = left["end"] - left["start"] < min_length
     left = left[~short].reset_index(drop=True)
-    naive = _audit_of_random_split(kmers, contigs, length, min_length, fractions, seed)
     summary = {
         "k": K,
         "scaled": kmers.scaled,

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numba import njit, uint64
 
+from workflow.genome.parallel import in_order
 from workflow.splits.hashing import K
 from workflow.splits.kmers import KmerFile, laid_end_to_end
 
@@ -89,9 +90,9 @@ def find_copies(kmers: KmerFile, groups: dict[str, str], lengths: dict[str, int]
         return Copies(kmers, rank, threshold, None)
     path = kmers.folder / "holders"
     holders = np.memmap(path, "<u8", "w+", shape=kmers.size)
-    for of_group in members.values():
-        if len(of_group) > 1:
-            _note_group(kmers, of_group, lengths, holders)
+    several = [of_group for of_group in members.values() if len(of_group) > 1]
+    for _ in in_order(lambda of_group: _note_group(kmers, of_group, lengths, holders), several):
+        pass
     holders.flush()
     return Copies(kmers, rank, threshold, path)
 

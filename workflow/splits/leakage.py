@@ -84,12 +84,12 @@ class _HeldKmers:
         for hashes, places in kmers.chunks():
             position = places >> 1
             inside, row = _within(position, start[order], end[order])
-            parts.append((hashes[inside], order[row].astype(np.int32), (places[inside] & 1).astype(bool)))
+            parts.append((hashes[inside], row.astype(np.int32), (places[inside] & 1).astype(bool)))
         hashes, window, is_reverse = (
             np.concatenate([part[column] for part in parts]) if parts else np.empty(0, kind)
             for column, kind in enumerate((np.uint64, np.int32, bool))
         )
-        by_hash = np.lexsort((window, hashes))
+        by_hash = np.argsort(hashes, kind="stable")  # windows are in order already
         hashes, window, is_reverse = hashes[by_hash], window[by_hash], is_reverse[by_hash]
         is_new_hash = np.append(True, hashes[1:] != hashes[:-1])[: len(hashes)]
         first = is_new_hash | np.append(True, window[1:] != window[:-1])[: len(hashes)]
@@ -100,7 +100,7 @@ class _HeldKmers:
         edges = np.arange((1 << _BUCKET_BITS) + 1, dtype=np.uint64)
         # The last edge would not fit into 64 bits.
         buckets = np.append(np.searchsorted(distinct, edges[:-1] << np.uint64(shift)), len(distinct))
-        return cls(distinct, borders, window, is_reverse, buckets, shift)
+        return cls(distinct, borders, order[window].astype(np.int32), is_reverse, buckets, shift)
 
     def kmers_of_windows(self, n_windows: int, of_kmers: np.ndarray) -> np.ndarray:
         """Number of those k-mers (mask (u,) bool) in each window, (n_windows,) int64."""

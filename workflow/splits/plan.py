@@ -19,7 +19,7 @@ from workflow.splits.audit import Audit, audit_split
 from workflow.splits.copies import Copies, find_copies, no_copies
 from workflow.splits.divide import Split, split_genome
 from workflow.splits.homology import Homology, confirm_groups, trust_names
-from workflow.splits.kmers import KmerFile, sample_kmers, scaled_for
+from workflow.splits.kmers import KmerFile, Sketch, sample_kmers, scaled_for
 from workflow.splits.user_table import split_by_table
 
 
@@ -79,14 +79,15 @@ def plan_split(genome: Genome, circular: Mapping[str, int], config: Config, fold
     everything, n_bases = find_contigs(genome, karyotype["seqid"].tolist(), windows.min_length)
     long_enough = everything[everything["kept"]].drop(columns="kept").reset_index(drop=True)
     kmers = _sample(genome, long_enough, config, folder) if split.audit else None
-    if kmers is None:
+    sketch = kmers.sketch() if kmers else None
+    if sketch is None:
         homology = trust_names(karyotype)
     else:
-        homology = confirm_groups(karyotype, long_enough, kmers.sketch(), split.unplaced)
+        homology = confirm_groups(karyotype, long_enough, sketch, split.unplaced)
     placed = everything["seqid"].isin(homology.groups)
     contigs = everything[placed & everything["kept"]].drop(columns="kept").reset_index(drop=True)
     _check_contigs(everything[placed], contigs, config)
-    divided, unnamed = _divide(contigs, homology, kmers, circular, genome.lengths, config)
+    divided, unnamed = _divide(contigs, homology, sketch, circular, genome.lengths, config)
     audit = _audit(kmers, divided, contigs, config) if kmers else None
     # Unplaced sequences are left out whole, with their N.
     unplaced = sum(genome.lengths[seqid] for seqid in karyotype["seqid"] if seqid not in homology.groups)
@@ -135,7 +136,7 @@ def _check_contigs(stretches: pd.DataFrame, contigs: pd.DataFrame, config: Confi
 def _divide(
     contigs: pd.DataFrame,
     homology: Homology,
-    kmers: KmerFile | None,
+    sketch: Sketch | None,
     circular: Mapping[str, int],
     lengths: Mapping[str, int],
     config: Config,
@@ -149,7 +150,7 @@ def _divide(
     divided = split_genome(
         contigs,
         homology,
-        kmers.sketch() if kmers else None,
+        sketch,
         method=split.method,
         fractions=dict(split.fractions),
         block_length=split.block_length,

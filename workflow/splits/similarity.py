@@ -65,8 +65,8 @@ def shared_kmers(blocks: pd.DataFrame, sketch: Sketch) -> tuple[np.ndarray, np.n
 
 
 def _distinct(hashes: np.ndarray, block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Distinct (hash, block) pairs, sorted by hash, then block."""
-    order = np.lexsort((block, hashes))
+    """Distinct (hash, block) pairs, sorted by hash, then block; blocks come in their order."""
+    order = np.argsort(hashes, kind="stable")
     hashes, block = hashes[order], block[order]
     is_new = np.ones(len(hashes), bool)
     is_new[1:] = (hashes[1:] != hashes[:-1]) | (block[1:] != block[:-1])

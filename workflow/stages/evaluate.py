@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from evaluation import report
 from workflow.stages.context import StageContext
 
 
@@ -18,4 +17,6 @@ def evaluate(context: StageContext) -> dict[str, object]:
     InputError
         A stage that the report needs has not run, or the table of measurements cannot be used.
     """
+    from evaluation import report  # brings matplotlib and scipy, which other stages can do without
+
     return report.build(context.run, context.out, **asdict(context.config.evaluation), seed=context.config.seed)

@@ -10,8 +10,8 @@ import pandas as pd
 
 from workflow.annotation.classes import ClassTrack, write_classes
 from workflow.annotation.diagnosis import diagnose
-from workflow.annotation.genbank import import_genbank
 from workflow.annotation.formats import recognise_format
+from workflow.annotation.genbank import import_genbank
 from workflow.annotation.gff3 import import_annotation
 from workflow.annotation.models import GeneModels, gene_models
 from workflow.annotation.table import ImportedAnnotation, write_empty_annotation
@@ -21,7 +21,6 @@ from workflow.errors import InputError
 from workflow.gates import GateLog
 from workflow.genome.density import composition
 from workflow.genome.fasta import import_fasta
-from workflow.genome.karyotype import karyotype_text
 from workflow.genome.regions import total_bases
 from workflow.genome.sequences import Genome
 from workflow.splits.accounting import account
@@ -57,7 +56,7 @@ def prepare(context: StageContext) -> dict[str, object]:
     GateError
         Too much of val or test has a copy in train.
     """
-    from evaluation.preparation import write_summary
+    from evaluation.preparation import write_summary  # brings matplotlib
 
     config, out = context.config, context.out
     annotation = _import_files(context.published("download"), out)
