@@ -84,23 +84,24 @@ def _mark_threshold(axes: Axes, threshold: float) -> None:
 
 
 def _label_lines(axes: Axes, survival: dict[str, np.ndarray], limit: float) -> None:
-    """Name and height of each line, right of where it is told: lines fall, so that there is room above them."""
+    """Name and height of each line: right of where it is told, above the line, as lines fall; left of it at the top."""
     heights = {name: float(np.interp(limit, _GRID, shares)) for name, shares in survival.items()}
     lowest = 0.0
     for name in sorted(heights, key=heights.__getitem__):
-        # Below a line at the top.
-        wanted = heights[name] + _ABOVE_LINE if heights[name] < _TOP else heights[name] - _BETWEEN_LABELS
+        is_at_top = heights[name] >= _TOP
+        wanted = heights[name] + _ABOVE_LINE if not is_at_top else heights[name] - _BETWEEN_LABELS
         lowest = max(lowest, wanted)
         for height in sorted(heights.values()):
             if lowest - _ABOVE_LINE < height < lowest + _LABEL:
                 lowest = height + _ABOVE_LINE
         axes.text(
-            limit + 0.015,
+            limit - 0.015 if is_at_top else limit + 0.015,
             lowest,
             f"{_LOOKS[name][0]}: {percent(heights[name])}",
             color=_LOOKS[name][1]["color"],
             fontsize=8,
             fontweight="bold",
+            ha="right" if is_at_top else "left",
             va="bottom",
         )
         lowest += _BETWEEN_LABELS

@@ -60,6 +60,8 @@ class Stage:
         What it reads of the configuration, as dotted keys.
     after : tuple of str
         Stages whose artefacts it reads.
+    forecast : callable, optional
+        Lines on what it would do, for a dry run.
     files : callable, optional
         Files outside the run that it reads; of those that are downloaded, where they will be.
     version : int
@@ -75,6 +77,7 @@ class Stage:
     sections: tuple[str, ...]
     after: tuple[str, ...] = ()
     files: Callable[[Config], list[Path]] | None = None
+    forecast: Callable[[Config], list[str]] | None = None
     version: int = 1
     in_place: bool = False
     tells_paths: bool = False
@@ -111,12 +114,20 @@ def _prompt_files(config: Config) -> list[Path]:
 PIPELINE = {
     stage.name: stage
     for stage in (
-        Stage("download", download.download, download.SECTIONS, files=_genome_files, tells_paths=True),
+        Stage(
+            "download",
+            download.download,
+            download.SECTIONS,
+            files=_genome_files,
+            forecast=download.forecast,
+            tells_paths=True,
+        ),
         Stage(
             "prepare",
             prepare.prepare,
             ("genome.name", "genome.sequence_names", "genome.unplaced_names", "split", "windows", "seed"),
             files=_genome_files_and_tables,
+            forecast=prepare.forecast,
             version=2,
         ),
         Stage(
@@ -274,17 +285,14 @@ class Run:
             read += [str(self.folder / name) for name in step.identity["stages"]]
             lines += [
                 f"{step.stage.name}: would {'be skipped' if step.skip else 'run'}, {step.reason}",
-                *(self._fetched() if step.stage.name == "download" else ()),
+                *(f"  {line}" for line in self._forecast(step)),
                 *(f"  reads  {path}" for path in read),
                 f"  writes {self.folder / step.stage.name}",
             ]
         return "\n".join(lines)
 
-    def _fetched(self) -> list[str]:
-        """What would be downloaded, from where, to where."""
-        files = [file for file in download.source_files(self.config.genome) if not file.path.exists()]
-        size = {file.key: f", {file.size:,} bytes" if file.size else "" for file in files}
-        return [f"  fetches {file.shown_url}{size[file.key]}, to {file.path}" for file in files]
+    def _forecast(self, step: Step) -> list[str]:
+        return [] if step.skip or step.stage.forecast is None else step.stage.forecast(self.config)
 
     # ------------------------------------------------------------ planning
 

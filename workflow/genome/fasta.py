@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import BinaryIO
 
@@ -54,17 +55,27 @@ def import_fasta(source: Path, target: Path, block_bytes: int = BLOCK_BYTES) -> 
         The file is empty, does not start with a header, or holds an empty or duplicate id, an empty record
         or a letter that is not IUPAC DNA. The message names file and line.
     """
+    records = _read(source, target, block_bytes)
+    with target.with_name(target.name + ".fai").open("w", encoding="ascii") as index:
+        for seqid, length, offset in records:
+            index.write(f"{seqid}\t{length}\t{offset}\t{length}\t{length + 1}\n")
+    return pd.DataFrame(records, columns=["seqid", "length", "offset"])[["seqid", "length"]]
+
+
+def sequence_lengths(source: Path) -> dict[str, int]:
+    """Bases of each sequence of a FASTA file, plain or gzip, by seqid; the file is checked as `import_fasta` does."""
+    return {seqid: length for seqid, length, _ in _read(source, Path(os.devnull), BLOCK_BYTES)}
+
+
+def _read(source: Path, target: Path, block_bytes: int) -> list[tuple[str, int, int]]:
+    """Check a FASTA file and write it anew; id, bases and offset of the first base of each record."""
     with target.open("wb") as fasta, Progress(f"reading {source.name}", unit="bytes") as progress:
         importer = _Importer(source, fasta)
         for block in ahead(read_blocks(source, block_bytes)):
             importer.feed(block)
             progress.advance(len(block))
         importer.finish()
-    records = pd.DataFrame(importer.records, columns=["seqid", "length", "offset"])
-    with target.with_name(target.name + ".fai").open("w", encoding="ascii") as index:
-        for seqid, length, offset in importer.records:
-            index.write(f"{seqid}\t{length}\t{offset}\t{length}\t{length + 1}\n")
-    return records[["seqid", "length"]]
+    return importer.records
 
 
 @njit(nogil=True, cache=True)

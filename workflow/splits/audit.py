@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,14 +81,11 @@ def audit_split(
     """
     windows = _windows(regions[regions["split"] != "train"], length, min_length)
     train = regions[regions["split"] == "train"]
-    audits = in_order(
-        lambda audit: audit(),
-        (
-            lambda: audit_windows(kmers, windows, train, length),
-            lambda: _audit_of_random_split(kmers, contigs, length, min_length, fractions, seed),
-        ),
+    both: tuple[Callable[[], pd.DataFrame], ...] = (
+        lambda: audit_windows(kmers, windows, train, length),
+        lambda: _audit_of_random_split(kmers, contigs, length, min_length, fractions, seed),
     )
-    audit, naive = audits
+    audit, naive = in_order(lambda one: one(), both)
     windows = windows.join(audit)
     windows["excluded"] = windows["containment"] > max_containment
     leaking = windows[windows["excluded"]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from workflow.artifacts import write_json
-from workflow.config import GenomeConfig
+from workflow.config import Config, GenomeConfig
 from workflow.errors import InputError
 from workflow.genome.download import SourceFile, check, fetch
 from workflow.genome.files import find, locate_all
@@ -43,6 +43,13 @@ def download(context: StageContext) -> dict[str, object]:
         }
     write_json(context.out / "files.json", record)
     return {f"{role}_bytes": told["bytes"] for role, told in record.items()}
+
+
+def forecast(config: Config) -> list[str]:
+    """What would be downloaded, from where, to where."""
+    files = [file for file in source_files(config.genome) if not file.path.exists()]
+    size = {file.key: f", {file.size:,} bytes" if file.size else "" for file in files}
+    return [f"fetches {file.shown_url}{size[file.key]}, to {file.path}" for file in files]
 
 
 def source_files(genome: GenomeConfig) -> list[SourceFile]:

@@ -20,13 +20,16 @@ from workflow.config import SPLITS, Config
 from workflow.errors import InputError
 from workflow.gates import GateLog
 from workflow.genome.density import composition
-from workflow.genome.fasta import import_fasta
+from workflow.genome.fasta import import_fasta, sequence_lengths
+from workflow.genome.karyotype import karyotype_text, read_karyotype
 from workflow.genome.regions import total_bases
 from workflow.genome.sequences import Genome
+from workflow.genome.tables import locate_table
 from workflow.splits.accounting import account
 from workflow.splits.divide import shares_are_met
 from workflow.splits.plan import Plan, plan_split
 from workflow.stages.context import StageContext
+from workflow.stages.download import source_files
 from workflow.windows.sets import write_window_set
 
 #: Share of the windows of val or test that may have a copy in train before these are left out. Between
@@ -89,6 +92,20 @@ def prepare(context: StageContext) -> dict[str, object]:
         "windows_with_a_copy_in_train": plan.audit.share_with_copies() if plan.audit else "not audited",
         "warnings": len(warnings),
     }
+
+
+def forecast(config: Config) -> list[str]:
+    """The karyotype as the names tell it."""
+    names = config.genome
+    fasta = next(file.path for file in source_files(names) if file.key == "genome.fasta")
+    if not fasta.exists():
+        return ["karyotype: known once the FASTA is downloaded"]
+    if recognise_format(fasta) == "GenBank":
+        return ["karyotype: known once the GenBank file is read"]
+    lengths = sequence_lengths(fasta)
+    table = locate_table(names.sequence_table)
+    karyotype = read_karyotype(lengths, names.sequence_names, names.unplaced_names, table)
+    return karyotype_text(karyotype, lengths).split("\n")
 
 
 def _import_files(downloaded: Path, out: Path) -> ImportedAnnotation:
