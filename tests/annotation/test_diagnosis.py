@@ -9,7 +9,7 @@ from Bio.Seq import Seq
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from workflow.annotation.diagnosis import diagnose
+from workflow.annotation.diagnosis import count_orphans, diagnose
 from workflow.annotation.gff3 import import_annotation
 from workflow.annotation.models import GeneModels, gene_models
 from workflow.annotation.translation import translate
@@ -146,3 +146,22 @@ def test_packed_files_are_read(tmp_path: Path) -> None:
         import_annotation(tmp_path / name, tmp_path / "a.parquet", {"NC_001422.1": 5386})
         tables.append(pd.read_parquet(tmp_path / "a.parquet"))
     pd.testing.assert_frame_equal(*tables)
+
+
+def test_exons_without_a_parent_are_counted(tmp_path: Path) -> None:
+    lines = [
+        f"s\tx\t{kind}\t1\t9\t.\t+\t.\t{attributes}"
+        for kind, attributes in (
+            ("gene", "ID=g"),
+            ("mRNA", "ID=t;Parent=g"),
+            ("exon", "Parent=t"),
+            ("exon", "ID=e"),
+            ("noncoding_exon", "."),
+            ("five_prime_UTR", "ID=u"),
+            ("CDS", "ID=c"),
+            ("region", "ID=r"),
+        )
+    ]
+    (tmp_path / "in.gff3").write_text("\n".join(lines) + "\n")
+    import_annotation(tmp_path / "in.gff3", tmp_path / "annotation.parquet", {"s": 10})
+    assert count_orphans(tmp_path / "annotation.parquet") == 3

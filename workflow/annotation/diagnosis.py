@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
+from workflow.annotation.features import Kind, kind_of
 from workflow.annotation.models import GeneModels
 from workflow.annotation.translation import Translation, translate
 from workflow.errors import InputError
@@ -61,6 +65,19 @@ def diagnose(models: GeneModels, genome: Genome) -> dict[str, Any]:
         "phases_that_disagree": _disagreeing_phases(models),
     }
     return {**counts, "warnings": list(_warnings(counts))}
+
+
+def count_orphans(annotation: Path) -> int:
+    """Exons and UTRs of an annotation table without a parent: those of no gene model.
+
+    A CDS without a parent makes a gene of its own and is not among them.
+    """
+    orphans = 0
+    for batch in pq.ParquetFile(annotation).iter_batches(columns=["type", "parent"]):
+        rows = batch.filter(pc.is_null(batch["parent"]))
+        counted = pc.value_counts(rows["type"]).to_pylist()
+        orphans += sum(row["counts"] for row in counted if kind_of(row["values"]) in (Kind.EXON, Kind.UTR))
+    return orphans
 
 
 def _refuse_shifted(models: GeneModels, genome: Genome, found: Translation) -> None:

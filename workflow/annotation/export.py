@@ -1,13 +1,19 @@
-"""The annotation as a gffutils database, for the tools that read one."""
+"""The annotation as a gffutils database, for the tools that read one: `python -m workflow.annotation.export`."""
 
 from __future__ import annotations
 
+import argparse
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import gffutils
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+
+from workflow.console import complain, say
+from workflow.errors import InputError
 
 _COLUMNS = ["seqid", "source", "type", "start", "end", "score", "strand", "phase", "attributes"]
 
@@ -50,3 +56,27 @@ def _lines(rows: pa.RecordBatch) -> pa.Array:
     columns["start"] = pc.add(columns["start"], 1)
     texts = [pc.fill_null(column.cast(pa.string()), ".") for column in columns.values()]
     return pc.binary_join_element_wise(*texts, "\t")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the annotation of a run as a gffutils database."""
+    parser = argparse.ArgumentParser(prog="python -m workflow.annotation.export", description=main.__doc__)
+    parser.add_argument("run", type=Path, help="run folder, runs/NAME")
+    parser.add_argument("target", type=Path, help="the database to write, such as genes.db")
+    given = parser.parse_args(arguments)
+    annotation = given.run / "prepare" / "annotation.parquet"
+    try:
+        if not annotation.exists():
+            raise InputError(f"{annotation} does not exist: run stage=prepare first")
+        if pq.ParquetFile(annotation).metadata.num_rows == 0:
+            raise InputError(f"{annotation} holds no features: the run was made without genome.annotation")
+        export_gffutils(annotation, given.target)
+    except (InputError, OSError) as error:
+        complain(f"error: {error}")
+        return 2
+    say(str(given.target))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

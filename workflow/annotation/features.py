@@ -108,12 +108,12 @@ class Features:
         return len(self.start)
 
 
-def read_features(annotation: pd.DataFrame | Path) -> Features:
+def read_features(annotation: pd.DataFrame | pa.Table | Path) -> Features:
     """Read the table that `import_annotation` writes, or one like it, as arrays.
 
     Parameters
     ----------
-    annotation : DataFrame or Path
+    annotation : DataFrame, Table or Path
         Columns of `table.SCHEMA`; source, score, attributes, part, transl_table, exception and circular
         may be missing.
     """
@@ -151,10 +151,12 @@ def read_features(annotation: pd.DataFrame | Path) -> Features:
     )
 
 
-def _table(annotation: pd.DataFrame | Path, columns: list[str]) -> pa.Table:
+def _table(annotation: pd.DataFrame | pa.Table | Path, columns: list[str]) -> pa.Table:
     if isinstance(annotation, pd.DataFrame):
         schema = pa.schema([SCHEMA.field(name) for name in columns])
         return pa.Table.from_pandas(annotation.reindex(columns=columns), schema, preserve_index=False)
+    if isinstance(annotation, pa.Table):
+        return annotation.select(columns)
     # Read by one thread, a row group at a time: several hold several times the memory.
     return pq.read_table(annotation, columns=columns, read_dictionary=_REPEATED, use_threads=False, pre_buffer=False)
 

@@ -52,7 +52,7 @@ class GeneModels:
     cds: pd.DataFrame
 
 
-def gene_models(annotation: pd.DataFrame | Path) -> GeneModels:
+def gene_models(annotation: pd.DataFrame | pa.Table | Path) -> GeneModels:
     """Gene models of an annotation table.
 
     Rows with one ID are one feature; a part with several parents counts for each. Derived are exons, from CDS
@@ -67,7 +67,7 @@ def gene_models(annotation: pd.DataFrame | Path) -> GeneModels:
 
     Parameters
     ----------
-    annotation : DataFrame or Path
+    annotation : DataFrame, Table or Path
         What `import_annotation` wrote.
 
     Raises

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,24 +90,25 @@ def find_copies(kmers: KmerFile, groups: dict[str, str], lengths: dict[str, int]
     if max(rank.values(), default=0) == 0:
         return Copies(kmers, rank, threshold, None)
     path = kmers.folder / "holders"
-    holders = np.memmap(path, "<u8", "w+", shape=kmers.size)
     several = [of_group for of_group in members.values() if len(of_group) > 1]
-    for _ in in_order(lambda of_group: _note_group(kmers, of_group, lengths, holders), several):
-        pass
-    holders.flush()
+    with path.open("wb") as file:
+        file.truncate(8 * kmers.size)
+        for _ in in_order(lambda of_group: _note_group(kmers, of_group, lengths, file.fileno()), several):
+            pass
     return Copies(kmers, rank, threshold, path)
 
 
-def _note_group(kmers: KmerFile, seqids: list[str], lengths: dict[str, int], holders: np.memmap) -> None:
+def _note_group(kmers: KmerFile, seqids: list[str], lengths: dict[str, int], file: int) -> None:
     start = np.array([kmers.offsets[seqid] for seqid in seqids])
     first, last = kmers.find(start), kmers.find(start + np.array([lengths[seqid] for seqid in seqids]))
     hashes = np.concatenate([kmers.read(int(a), int(b))[0] for a, b in zip(first, last, strict=True)])
-    bit = np.minimum(np.repeat(np.arange(len(seqids)), last - first), _MOST_SEQUENCES - 1).astype(np.uint64)
+    bits = np.minimum(np.arange(len(seqids)), _MOST_SEQUENCES - 1).astype(np.uint8)
+    bit = np.repeat(bits, last - first)
     by_hash = np.argsort(hashes, kind="stable")
     masks = np.empty(len(hashes), np.uint64)
     _unite(hashes, by_hash, bit, masks)
-    for a, b, masks_of in zip(first, last, np.split(masks, np.cumsum(last - first)[:-1]), strict=True):
-        holders[a:b] = masks_of
+    for start_of, masks_of in zip(first, np.split(masks, np.cumsum(last - first)[:-1]), strict=True):
+        os.pwrite(file, masks_of.astype("<u8", copy=False).data, 8 * int(start_of))
 
 
 @njit(nogil=True, cache=True)
@@ -116,7 +118,7 @@ def _unite(hashes, by_hash, bit, masks):  # type: ignore[no-untyped-def]
     while row < by_hash.shape[0]:
         stop, mask = row, uint64(0)
         while stop < by_hash.shape[0] and hashes[by_hash[stop]] == hashes[by_hash[row]]:
-            mask |= uint64(1) << bit[by_hash[stop]]
+            mask |= uint64(1) << uint64(bit[by_hash[stop]])
             stop += 1
         for same in range(row, stop):
             masks[by_hash[same]] = mask

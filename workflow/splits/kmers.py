@@ -18,7 +18,7 @@ from workflow.splits.hashing import K, max_hash, sampled_kmers
 #: k-mers of a sketch that is held in memory, about. Genomes up to this size are not sampled.
 MAX_IN_MEMORY = 1 << 22
 #: k-mers on disk, about: 16 bytes each. Those of val and test, a fifth, are held in memory by the audit.
-_MAX_ON_DISK = 1 << 26
+_MAX_ON_DISK = 1 << 25
 #: So many k-mers of a window tell its containment to a few per cent.
 _KMERS_OF_WINDOW = 128
 _CHUNK_KMERS = 1 << 20

@@ -61,7 +61,7 @@ class _HeldKmers:
     ----------
     hashes : (u,) uint64
         Distinct, sorted.
-    borders : (u + 1,) int64
+    borders : (u + 1,) int32
         k-mer i lies in `window[borders[i]:borders[i + 1]]`, on the strands in `is_reverse`.
     buckets : (2^20 + 1,) int64
         Number of the first hash of each range of hashes; looking one up takes a step or two from there.
@@ -80,21 +80,21 @@ class _HeldKmers:
     def collect(cls, kmers: KmerFile, windows: pd.DataFrame) -> _HeldKmers:
         start, end = laid_end_to_end(windows, kmers.offsets)
         order = np.argsort(start, kind="stable")
-        parts: list[tuple[np.ndarray, ...]] = []
+        hashes_of, window_of, is_reverse_of = [np.empty(0, np.uint64)], [np.empty(0, np.int32)], [np.empty(0, bool)]
         for hashes, places in kmers.chunks():
             position = places >> 1
             inside, row = _within(position, start[order], end[order])
-            parts.append((hashes[inside], row.astype(np.int32), (places[inside] & 1).astype(bool)))
-        hashes, window, is_reverse = (
-            np.concatenate([part[column] for part in parts]) if parts else np.empty(0, kind)
-            for column, kind in enumerate((np.uint64, np.int32, bool))
-        )
+            hashes_of.append(hashes[inside])
+            window_of.append(row.astype(np.int32))
+            is_reverse_of.append((places[inside] & 1).astype(bool))
+        hashes = _joined(hashes_of)
         by_hash = np.argsort(hashes, kind="stable")  # windows are in order already
-        hashes, window, is_reverse = hashes[by_hash], window[by_hash], is_reverse[by_hash]
+        hashes, window, is_reverse = hashes[by_hash], _joined(window_of)[by_hash], _joined(is_reverse_of)[by_hash]
+        del by_hash
         is_new_hash = np.append(True, hashes[1:] != hashes[:-1])[: len(hashes)]
         first = is_new_hash | np.append(True, window[1:] != window[:-1])[: len(hashes)]
         hashes, window, is_reverse, is_new_hash = hashes[first], window[first], is_reverse[first], is_new_hash[first]
-        borders = np.append(np.flatnonzero(is_new_hash), len(hashes))
+        borders = np.append(np.flatnonzero(is_new_hash), len(hashes)).astype(np.int32)
         distinct = hashes[is_new_hash]
         shift = max(max_hash(kmers.scaled).bit_length() - _BUCKET_BITS, 0)
         edges = np.arange((1 << _BUCKET_BITS) + 1, dtype=np.uint64)
@@ -106,6 +106,13 @@ class _HeldKmers:
         """Number of those k-mers (mask (u,) bool) in each window, (n_windows,) int64."""
         counted = np.repeat(of_kmers, np.diff(self.borders))
         return np.bincount(self.window[counted], minlength=n_windows)
+
+
+def _joined(pieces: list[np.ndarray]) -> np.ndarray:
+    """The pieces as one array; they are let go."""
+    joined = np.concatenate(pieces)
+    pieces.clear()
+    return joined
 
 
 def _within(position: np.ndarray, start: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

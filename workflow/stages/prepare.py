@@ -8,12 +8,13 @@ from typing import Any
 
 import pandas as pd
 
+from workflow.annotation.batches import read_gene_models
 from workflow.annotation.classes import ClassTrack, write_classes
-from workflow.annotation.diagnosis import diagnose
+from workflow.annotation.diagnosis import count_orphans, diagnose
 from workflow.annotation.formats import recognise_format
 from workflow.annotation.genbank import import_genbank
 from workflow.annotation.gff3 import import_annotation
-from workflow.annotation.models import GeneModels, gene_models
+from workflow.annotation.models import GeneModels
 from workflow.annotation.table import ImportedAnnotation, write_empty_annotation
 from workflow.artifacts import read_json, write_json
 from workflow.config import SPLITS, Config
@@ -67,7 +68,7 @@ def prepare(context: StageContext) -> dict[str, object]:
         circular = {seqid: genome.lengths[seqid] for seqid in sorted(annotation.circular)}
         plan = plan_split(genome, circular, config, out / ".kmers")
         _check(context.gates, plan, config)
-        models = gene_models(out / "annotation.parquet")
+        models = read_gene_models(out / "annotation.parquet")
         warnings = [*_told(plan), *_describe_annotation(models, genome, out)]
         sequences = _describe_sequences(genome, models, plan, circular, out)
         accounting = account(sum(genome.lengths.values()), plan.regions, plan.dropped)
@@ -172,6 +173,9 @@ def _describe_annotation(models: GeneModels, genome: Genome, out: Path) -> list[
     """Write the class track and what the annotation holds; warnings."""
     findings = diagnose(models, genome)
     warnings: list[str] = findings.pop("warnings")
+    findings["exons_without_parent"] = orphans = count_orphans(out / "annotation.parquet")
+    if orphans:
+        warnings.append(f"{orphans:,} exons or UTRs have no parent and are part of no gene model")
     classes = write_classes(genome, models, out / "classes.npy")
     write_json(out / "annotation.json", findings | {"bases_by_class": classes})
     return warnings
