@@ -43,6 +43,13 @@ def _require_name(key: str, name: str) -> None:
     )
 
 
+def _require_pattern(key: str, pattern: str | None) -> None:
+    try:
+        re.compile(pattern or "")
+    except re.error as error:
+        raise InputError(f"{key}={pattern} is not a regular expression: {error}") from None
+
+
 def _require_choice(key: str, value: object, choices: tuple[str, ...]) -> None:
     _require(value in choices, f"{key}={value} is not a choice: use one of {', '.join(choices)}")
 
@@ -99,6 +106,12 @@ class GenomeConfig:
     def __post_init__(self) -> None:
         if self.name != MISSING:
             _require_name("genome.name", self.name)
+        for key in ("sequence_names", "unplaced_names"):
+            _require_pattern(f"genome.{key}", getattr(self, key))
+        _require(
+            self.sequence_names is None or "(?P<group>" in self.sequence_names,
+            "genome.sequence_names has no named group (?P<group>…)",
+        )
 
 
 @dataclass
@@ -280,7 +293,7 @@ class MixtureConfig:
     def __post_init__(self) -> None:
         _require(bool(self.weights), "mixture.weights is empty: there is nothing to train on")
         for name, weight in self.weights.items():
-            _require(weight > 0, f"mixture.weights.{name}={weight} must be positive")
+            _require(0 < weight < 1e6, f"mixture.weights.{name}={weight} must be positive and less than 1,000,000")
         _require_positive("mixture", self, "lineage_spacing")
         _require_share("mixture", self, "lineage_dropout")
 
@@ -572,6 +585,16 @@ class Config:
         if self.run_name != MISSING:
             _require_name("run_name", self.run_name)
         _require(0 <= self.seed < 2**32, f"seed={self.seed} must lie between 0 and 2**32 − 1")
+        sets = ", ".join(self.windows.sets)
+        _require(
+            self.predict.windows in self.windows.sets,
+            f"predict.windows={self.predict.windows} is no set of windows; there are {sets}",
+        )
+        for name in self.mixture.weights:
+            _require(
+                name == "regions" or name in self.windows.sets,
+                f"mixture.weights.{name} is no set of windows; there are regions, {sets}",
+            )
         asked = self.stage if isinstance(self.stage, list) else [self.stage]
         _require(bool(asked), f"stage=[] is empty: use one of {', '.join(STAGES)}, or all")
         for stage in asked:

@@ -7,6 +7,8 @@ import os
 import sys
 
 import hydra
+import yaml
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -16,14 +18,43 @@ from workflow.errors import InputError
 from workflow.pipeline import Run
 
 register_schema()
+#: Lines of Hydra's messages that tell of its own workings.
+_ABOUT_HYDRA = ("full_key:", "reference_type=", "object_type=", "Config search path:", "provider=")
 #: What the system says of a folder or disk that the user can mend.
 _ERRNO_OF_USERS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EEXIST)
 
 
-@hydra.main(version_base="1.3", config_path="../configs", config_name="config")
-def main(settings: DictConfig) -> None:
-    """Resolve the configuration and run the stages; exit code 2 and one line for what a user can mend."""
-    show_traceback = bool(settings.debug) or os.environ.get("HYDRA_FULL_ERROR") == "1"
+def main() -> None:
+    """Compose the configuration and run the stages; exit code 2 and one line for what a user can mend."""
+    wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    # Else Hydra prints its errors itself, in several lines, and exits with 1.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    composed: list[DictConfig] = []
+    try:
+        # Called for nothing where Hydra is only asked to show something, as with --help.
+        hydra.main(version_base="1.3", config_path="../configs", config_name="config")(composed.append)()
+    except (HydraException, OmegaConfBaseException, yaml.YAMLError, UnicodeDecodeError) as error:
+        if wants_traceback:
+            raise
+        complain(f"error: {explain(error)}")
+        sys.exit(2)
+    for settings in composed:
+        run_stages(settings, wants_traceback or bool(settings.debug))
+
+
+def explain(error: Exception) -> str:
+    """What is wrong with the settings, in one line, when Hydra could not compose them."""
+    if isinstance(error, yaml.MarkedYAMLError) and (mark := error.problem_mark):
+        return f"{mark.name}, line {mark.line + 1}: not YAML ({error.problem or error.context})"
+    if isinstance(error, UnicodeDecodeError):
+        return "a configuration file is not UTF-8 text; save it as UTF-8"
+    causes = [error, *((error.__cause__,) if error.__cause__ else ())]
+    lines = [line.strip() for cause in causes for line in str(cause).splitlines()]
+    return " ".join(line for line in lines if line and not line.startswith(_ABOUT_HYDRA))
+
+
+def run_stages(settings: DictConfig, show_traceback: bool) -> None:
+    """Run the stages that the settings ask for."""
     try:
         config = resolve(settings)
         run = Run(config)

@@ -21,6 +21,11 @@ _OTHERS = (
 )
 
 
+def is_genbank(source: Path) -> bool:
+    """Whether a file of sequences is GenBank, by its first line."""
+    return next(read_blocks(source, _FIRST_BYTES), b"").lstrip().startswith(b"LOCUS  ")
+
+
 def recognise_format(source: Path) -> str:
     """Format of a file of features or sequences: GFF3, GTF, GenBank or FASTA.
 

@@ -21,6 +21,15 @@ _NEWLINE, _HEADER = ord("\n"), ord(">")
 _KIND = np.full(256, _FOREIGN, np.uint8)
 _KIND[np.frombuffer(IUPAC, np.uint8)] = _BASE
 _KIND[np.frombuffer(b"\r\n", np.uint8)] = _LINE_END
+_LONGEST_HEADER = 1 << 16
+_LOOKS_LIKE = {
+    b"\xef\xbb\xbf": "a byte order mark precedes it; save the file without",
+    b"@": "this looks like FASTQ; reads must be assembled first",
+    b"\x1f\x8b": "it is packed twice; unpack it once",
+    b"PK\x03\x04": "this is a zip archive; unpack it",
+    b"\xff\xfe": "this is UTF-16 text; save it as plain ASCII",
+    b"<": "this is a web page; download the file again",
+}
 _MENDS = {
     ord("-"): "remove alignment gaps",
     ord("*"): "this looks like protein",
@@ -109,11 +118,16 @@ class _Importer:
     def feed(self, block: bytes) -> None:
         data, self._pending = self._pending + block, b""
         if not self.records and not data.startswith(b">"):
-            raise self._fault("does not start with a '>' header: not a FASTA file")
+            if not data.strip():
+                raise self._fault("the file is empty")
+            looks = next((what for start, what in _LOOKS_LIKE.items() if data.startswith(start)), "not a FASTA file")
+            raise self._fault(f"does not start with a '>' header: {looks}")
         position = 0
         while position < len(data):
             if self._at_line_start and data[position] == _HEADER:
                 end = data.find(b"\n", position)
+                if end < 0 and len(data) - position > _LONGEST_HEADER:
+                    raise self._fault("a header line without end; convert the line ends to \\n")
                 if end < 0:
                     self._pending = data[position:]
                     return
@@ -125,7 +139,7 @@ class _Importer:
 
     def finish(self) -> None:
         if self._pending:
-            self._start_record(self._pending[1:])
+            self._start_record(self._pending[1:].rstrip(b"\r"))
         if not self.records:
             raise InputError(f"{self.source}, line 1: the file is empty")
         self._end_record()
@@ -140,6 +154,8 @@ class _Importer:
         self._line += 1
 
     def _read_id(self, header: bytes) -> str:
+        if b"\r" in header.rstrip(b"\r"):
+            raise self._fault("a lone carriage return ends this line; convert the line ends to \\n")
         words = header.split(maxsplit=1)
         if not words or header[:1].isspace():
             raise self._fault("the header has no id right after '>'")

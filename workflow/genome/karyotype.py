@@ -94,11 +94,13 @@ def _from_table(names: list[str], path: Path) -> list[tuple[str, bool, str, str,
     twice = table["seqid"].duplicated().to_numpy()
     if twice.any():
         row = int(twice.argmax())
-        raise InputError(f"{path}, line {row + 2}: sequence {table['seqid'].iloc[row]} stands in an earlier line too")
+        raise InputError(
+            f"{path}, line {table.index[row]}: sequence {table['seqid'].iloc[row]} stands in an earlier line too"
+        )
     foreign = ~table["seqid"].isin(names).to_numpy()
     if foreign.any():
         row = int(foreign.argmax())
-        raise InputError(f"{path}, line {row + 2}: sequence {table['seqid'].iloc[row]} is not in the FASTA")
+        raise InputError(f"{path}, line {table.index[row]}: sequence {table['seqid'].iloc[row]} is not in the FASTA")
     subgenome = table["subgenome"] if "subgenome" in table.columns else [""] * len(table)
     told = dict(zip(table["seqid"], zip(table["group"], table["haplotype"], subgenome, strict=True), strict=True))
     if unread := [name for name in names if name not in told]:

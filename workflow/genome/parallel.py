@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import queue
 import threading
@@ -10,6 +11,8 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import TypeVar
+
+import pyarrow as pa
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -20,6 +23,13 @@ _MOST_WORKERS = 8
 def workers() -> int:
     """Threads to use: one a processor that this process may run on, at most 8."""
     return min(len(os.sched_getaffinity(0)), _MOST_WORKERS)
+
+
+def release_memory() -> None:
+    """Give back to the system what is free: allocators keep it, for each thread, and it counts as resident."""
+    pa.default_memory_pool().release_unused()
+    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):  # of glibc
+        trim(0)
 
 
 def ahead(items: Iterable[Item], in_flight: int = 2) -> Iterator[Item]:

@@ -84,13 +84,14 @@ def plan_split(genome: Genome, circular: Mapping[str, int], config: Config, fold
         homology = trust_names(karyotype)
     else:
         homology = confirm_groups(karyotype, long_enough, sketch, split.unplaced)
-    placed = everything["seqid"].isin(homology.groups)
+    groups = homology.groups
+    placed = everything["seqid"].isin(groups)
     contigs = everything[placed & everything["kept"]].drop(columns="kept").reset_index(drop=True)
     _check_contigs(everything[placed], contigs, config)
     divided, unnamed = _divide(contigs, homology, sketch, circular, genome.lengths, config)
     audit = _audit(kmers, divided, contigs, config) if kmers else None
     # Unplaced sequences are left out whole, with their N.
-    unplaced = sum(genome.lengths[seqid] for seqid in karyotype["seqid"] if seqid not in homology.groups)
+    unplaced = sum(genome.lengths[seqid] for seqid in karyotype["seqid"] if seqid not in groups)
     dropped = {
         "n_run": n_bases - _n_bases(everything[~placed], unplaced),
         "short": total_bases(everything[placed & ~everything["kept"]]),
@@ -99,7 +100,6 @@ def plan_split(genome: Genome, circular: Mapping[str, int], config: Config, fold
         "not_in_table": unnamed,
         "similar_to_train": audit.excluded_bases if audit else 0,
     }
-    groups = homology.groups
     copies = find_copies(kmers, groups, genome.lengths, windows.copy_containment) if kmers else no_copies()
     return Plan(contigs, homology, divided, audit, audit.regions if audit else divided.regions, copies, dropped)
 

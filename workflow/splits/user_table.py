@@ -47,9 +47,11 @@ def split_by_table(
         A row cannot be used, two rows overlap, or a split is empty; the message names the line.
     """
     rows = _rows(path, lengths)
-    kept = []
+    by_sequence = dict(list(rows.groupby("seqid")))
+    kept = [rows[:0].assign(group="")]
     for seqid, start, end in contigs[["seqid", "start", "end"]].itertuples(index=False):
-        of_sequence = rows[rows["seqid"] == seqid]
+        if (of_sequence := by_sequence.get(seqid)) is None:
+            continue
         piece = of_sequence.assign(
             start=np.maximum(of_sequence["start"], start), end=np.minimum(of_sequence["end"], end), group=groups[seqid]
         )
@@ -72,9 +74,7 @@ def _rows(path: Path, lengths: Mapping[str, int]) -> pd.DataFrame:
     if "end" not in table.columns:
         table["end"] = ""
     starts, ends = [], []
-    for line, (seqid, split, start, end) in enumerate(
-        table[["seqid", "split", "start", "end"]].itertuples(index=False), start=2
-    ):
+    for line, seqid, split, start, end in table[["seqid", "split", "start", "end"]].itertuples():
         length = lengths.get(seqid)
         if length is None:
             raise InputError(
@@ -91,7 +91,7 @@ def _rows(path: Path, lengths: Mapping[str, int]) -> pd.DataFrame:
         if not starts[-1] < ends[-1] <= length:
             stretch = f"{seqid}:{starts[-1]}-{ends[-1]}"
             raise InputError(f"{path}, line {line}: {stretch} is not a stretch of the sequence's {length} bases")
-    rows = table[["seqid", "split"]].assign(start=starts, end=ends, line=np.arange(len(table)) + 2)
+    rows = table[["seqid", "split"]].assign(start=starts, end=ends, line=table.index)
     rows = rows.sort_values(["seqid", "start"], kind="stable").reset_index(drop=True)
     before = rows.shift()
     overlap = ((rows["seqid"] == before["seqid"]) & (rows["start"] < before["end"])).to_numpy()

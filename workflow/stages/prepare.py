@@ -11,7 +11,7 @@ import pandas as pd
 from workflow.annotation.batches import read_gene_models
 from workflow.annotation.classes import ClassTrack, write_classes
 from workflow.annotation.diagnosis import count_orphans, diagnose
-from workflow.annotation.formats import recognise_format
+from workflow.annotation.formats import is_genbank
 from workflow.annotation.genbank import import_genbank
 from workflow.annotation.gff3 import import_annotation
 from workflow.annotation.models import GeneModels
@@ -23,6 +23,7 @@ from workflow.gates import GateLog
 from workflow.genome.density import composition
 from workflow.genome.fasta import import_fasta, sequence_lengths
 from workflow.genome.karyotype import karyotype_text, read_karyotype
+from workflow.genome.parallel import release_memory
 from workflow.genome.regions import total_bases
 from workflow.genome.sequences import Genome
 from workflow.genome.tables import locate_table
@@ -68,7 +69,9 @@ def prepare(context: StageContext) -> dict[str, object]:
         circular = {seqid: genome.lengths[seqid] for seqid in sorted(annotation.circular)}
         plan = plan_split(genome, circular, config, out / ".kmers")
         _check(context.gates, plan, config)
+        release_memory()
         models = read_gene_models(out / "annotation.parquet")
+        release_memory()
         warnings = [*_told(plan), *_describe_annotation(models, genome, out)]
         sequences = _describe_sequences(genome, models, plan, circular, out)
         accounting = account(sum(genome.lengths.values()), plan.regions, plan.dropped)
@@ -101,7 +104,7 @@ def forecast(config: Config) -> list[str]:
     fasta = next(file.path for file in source_files(names) if file.key == "genome.fasta")
     if not fasta.exists():
         return ["karyotype: known once the FASTA is downloaded"]
-    if recognise_format(fasta) == "GenBank":
+    if is_genbank(fasta):
         return ["karyotype: known once the GenBank file is read"]
     lengths = sequence_lengths(fasta)
     table = locate_table(names.sequence_table)
@@ -113,7 +116,7 @@ def _import_files(downloaded: Path, out: Path) -> ImportedAnnotation:
     """Write the clean FASTA and the annotation table."""
     files = {role: Path(told["path"]) for role, told in read_json(downloaded / "files.json").items()}
     fasta, features = files["fasta"], files.get("annotation")
-    if recognise_format(fasta) == "GenBank":
+    if is_genbank(fasta):
         if features is not None:
             raise InputError(f"{fasta} is GenBank and brings its annotation: leave genome.annotation out")
         _, annotation = import_genbank(fasta, out / "genome.fa", out / "annotation.parquet")
