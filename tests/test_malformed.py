@@ -29,7 +29,7 @@ FASTA = {
     "alignment.fa": "FILE, line 5: letter '-' in sequence chr2 is not IUPAC DNA; remove alignment gaps",
     "binary.fa": "FILE, line 1: does not start with a '>' header: not a FASTA file",
     "blank_first_line.fa": "FILE, line 1: does not start with a '>' header: not a FASTA file",
-    "byte_order_mark.fa": "FILE, line 1: does not start with a '>' header: a byte order mark precedes it; save the file wi",
+    "byte_order_mark.fa": "FILE, line 1: does not start with a '>' header: a byte order mark precedes it",
     "comment.fa": "FILE, line 1: does not start with a '>' header: not a FASTA file",
     "comment_inside.fa": f"FILE, line 4: letter ';' in sequence chr1 {NOT_DNA}",
     "control_letter_in_id.fa": "FILE, line 1: the sequence id holds bytes that are not printable ASCII",
@@ -68,7 +68,7 @@ FASTA = {
     "too_short.fa": "no stretch without N has 128 bases; lower windows.min_length",
     "utf16.fa": "FILE, line 1: does not start with a '>' header: this is UTF-16 text; save it as plain ASCII",
     "web_page.fa": "FILE, line 1: does not start with a '>' header: this is a web page; download the file again",
-    "web_page_inside.fa.gz": "FILE, line 1: does not start with a '>' header: this is a web page; download the file again",
+    "web_page_inside.fa.gz": "FILE, line 1: does not start with a '>' header: this is a web page",
     "wrong_checksum.fa.gz": CUT_SHORT,
     "zip.fa": "FILE, line 1: does not start with a '>' header: this is a zip archive; unpack it",
 }
@@ -88,7 +88,7 @@ TABLES = {
     "sequences_blank_line_before_fault.csv": "FILE, line 5: sequence Chr03 is not in the FASTA",
     "sequences_column_twice.csv": "FILE, line 1: column group is there more than once",
     "sequences_column_twice_with_blank.csv": "FILE, line 1: column group is there more than once",
-    "sequences_cut_short.csv.gz": "FILE, after line 0: the gzip data are cut short or damaged (Compressed file ended before the en",
+    "sequences_cut_short.csv.gz": "FILE, after line 0: the gzip data are cut short or damaged ",
     "sequences_only_a_name.csv": "FILE, line 4: 1 cells, the first line has 3; an empty cell needs its comma",
     "split_column_twice.csv": "FILE, line 1: column seqid is there more than once",
     "sequences_all_unplaced.csv": "all sequences are unplaced: mend genome.unplaced_names or genome.sequence_table",
@@ -144,7 +144,7 @@ TABLES_ACCEPTED = {
 NO_TAG = "holds '|' or a letter outside of printable ASCII, which no tag can hold"
 NOT_FETCHED = "cannot be downloaded: give an https URL without blanks or accents, or a path"
 SETTINGS = {
-    "mixture_with_an_infinite_weight": "mixture.weights.regions=inf must be positive and less than 1,000,000",
+    "mixture_with_an_infinite_weight": "mixture.weights.regions=inf must lie between 0 and 1,000,000",
     "containment_past_one": "split.max_containment=50.0 must lie between 0 and 1",
     "dropout_past_one": "mixture.lineage_dropout=1.5 must lie between 0 and 1",
     "fasta_is_a_folder": "HERE/workflow is a folder, not a file",
@@ -168,7 +168,7 @@ SETTINGS = {
     "missing_sequence_table": "HERE/nowhere.csv does not exist (the configuration names it)",
     "missing_split_table": "HERE/nowhere.csv does not exist (the configuration names it)",
     "mixture_of_unknown_set": "mixture.weights.cds is no set of windows; there are regions, tiling",
-    "mixture_with_a_negative_weight": "mixture.weights.regions=-1.0 must be positive",
+    "mixture_with_a_negative_weight": "mixture.weights.regions=-1.0 must lie between 0 and 1,000,000",
     "negative_fraction": "split.fractions={'train': 1.2, 'val': -0.1, 'test': -0.1}: give a positive share to each",
     "negative_purge": "split.purge=-1 must not be negative",
     "negative_seed": "seed=-1 must lie between 0 and 2**32 − 1",
@@ -198,7 +198,7 @@ SETTINGS = {
     "url_without_a_host": f"genome.fasta=https:///genome.fa.gz {NOT_FETCHED}",
     "wrong_sha256": f"{SOUND} has the SHA-256 ",
     "wrong_size": f"{SOUND} has 835 bytes, not 1: copy it again, or correct genome.fasta_bytes",
-    "zero_length": "windows.length=0 must be positive",
+    "zero_length": "windows.length=0 must be at least 31",
 }
 #: What Hydra says, beside the name of the file.
 COMPOSITION = {
@@ -219,7 +219,7 @@ SETTINGS_ACCEPTED = ("min_length_past_length", "windows_line_ends")
 #: What these are to begin with once `main` and `MixtureConfig` are mended.
 NOT_YAML = {
     "latin1": "a configuration file is not UTF-8 text; save it as UTF-8",
-    "open_bracket": "FILE, line 6: not YAML (expected ',' or ']'",
+    "open_bracket": "FILE, line 4: not YAML (expected ',' or ']'",
     "tab_indentation": "FILE, line 3: not YAML (found character '\\t'",
 }
 

@@ -471,12 +471,15 @@ def test_dry_run(settings: Config, ran: list[str], tmp_path: Path) -> None:
     before = tree(tmp_path)
     told = Run(replace(settings, dry_run=True)).describe()
     folder = Path(settings.runs_folder, "demo")
+    seqid = Path(settings.genome.fasta).read_text().split()[0].removeprefix(">")
     assert told.splitlines() == [
         f"run {folder}",
         "download: would run, not done yet",
         f"  reads  {settings.genome.fasta}",
         f"  writes {folder / 'download'}",
         "prepare: would run, not done yet",
+        "  karyotype: 1 sequences, 0.01 Mb, 1 groups",
+        f"    group {seqid}: 1 × ({seqid} 0.01 Mb)",
         f"  reads  {settings.genome.fasta}",
         f"  writes {folder / 'prepare'}",
         "preprocess: would run, not done yet",

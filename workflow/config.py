@@ -233,6 +233,10 @@ class WindowSetConfig:
             _require_choice("windows.sets.*.splits", name, SPLITS)
 
 
+#: Bases of a k-mer: what is shorter cannot be compared with train.
+_SHORTEST_WINDOW = 31
+
+
 @dataclass
 class WindowsConfig:
     """Named sets of windows: what is scored, and what a training mixture may hold.
@@ -260,7 +264,10 @@ class WindowsConfig:
     sets: dict[str, WindowSetConfig] = field(default_factory=lambda: {"tiling": WindowSetConfig("tiling")})
 
     def __post_init__(self) -> None:
-        _require(self.length > 0, f"windows.length={self.length} must be positive")
+        _require(
+            self.length >= _SHORTEST_WINDOW,
+            f"windows.length={self.length} must be at least {_SHORTEST_WINDOW}: shorter windows cannot be audited",
+        )
         _require(self.min_length > 0, f"windows.min_length={self.min_length} must be positive")
         _require_choice("windows.copies", self.copies, ("weight", "remove", "keep"))
         _require_share("windows", self, "copy_containment")
@@ -278,7 +285,7 @@ class MixtureConfig:
     ----------
     weights : dict
         Share of the training bases by name of a window set, or of `regions`: the whole regions of the train
-        split. Shares are relative.
+        split. Shares are relative; one of 0 is left out.
     lineage_spacing : int
         Where `genome.lineage` is given, a tag begins every stretch of so many tokens of a document, itself
         included.
@@ -291,11 +298,16 @@ class MixtureConfig:
     lineage_dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        _require(bool(self.weights), "mixture.weights is empty: there is nothing to train on")
         for name, weight in self.weights.items():
-            _require(0 < weight < 1e6, f"mixture.weights.{name}={weight} must be positive and less than 1,000,000")
+            _require(0 <= weight < 1e6, f"mixture.weights.{name}={weight} must lie between 0 and 1,000,000")
+        _require(bool(self.shares), "mixture.weights is empty: there is nothing to train on")
         _require_positive("mixture", self, "lineage_spacing")
         _require_share("mixture", self, "lineage_dropout")
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """The weights of what is in the mixture."""
+        return {name: weight for name, weight in self.weights.items() if weight > 0}
 
 
 @dataclass

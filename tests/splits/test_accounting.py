@@ -15,5 +15,5 @@ def test_account() -> None:
 
 
 def test_a_base_that_is_not_accounted_for_is_a_bug() -> None:
-    with pytest.raises(AssertionError):
+    with pytest.raises(RuntimeError, match="lost or counted twice"):
         account(51, REGIONS, {"n_run": 1, "purge": 20})

@@ -63,3 +63,13 @@ def test_more_homologs_than_are_told_apart(genome_of, tmp_path: Path) -> None:
     counted = copies.count(contigs)
     assert counted["copies"].iloc[0] == 64
     assert counted["is_first"].tolist() == [True] + 69 * [False]
+
+
+def test_what_is_alone_among_many_is_no_copy(genome_of, tmp_path: Path) -> None:
+    sequences = {f"s{number:03}": random_bases(200, number) for number in range(80)}
+    genome = genome_of(sequences)
+    contigs = pd.DataFrame([(name, 0, 200) for name in sequences], columns=["seqid", "start", "end"])
+    kmers = sample_kmers(genome, contigs, tmp_path / "kmers", 1)
+    counted = find_copies(kmers, dict.fromkeys(sequences, "1"), genome.lengths, 0.5).count(contigs)
+    assert counted["copies"].eq(1).all()
+    assert counted["is_first"].all()

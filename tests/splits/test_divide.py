@@ -304,3 +304,13 @@ def test_blocks_need_kmers(genome_of) -> None:
     contigs, homology, _ = prepared(genome_of, {"a": random_bases(60_000, 1)})
     with pytest.raises(InputError, match=r"need split\.audit=true"):
         split_genome(contigs, homology, None, **DEFAULTS)
+
+
+def test_names_of_groups_are_not_taken_apart_without_a_rule(genome_of) -> None:
+    sequences = {
+        name: random_bases(1_000, seed) for seed, name in enumerate(["1", "2", "3", "scaffold_1", "scaffold_2"])
+    }
+    split = divided(genome_of, sequences, method="sequence", forced={"1": "test"}).regions.set_index("seqid")["split"]
+    assert split["1"] == "test"
+    with pytest.raises(InputError, match=r"split\.test names scaffold, which is no homolog group or sequence"):
+        divided(genome_of, sequences, method="sequence", forced={"scaffold": "test"})

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from workflow.splits.hashing import K
 from workflow.splits.kmers import KmerFile, sample_kmers
-from workflow.splits.leakage import audit_windows, random_split, summarise
+from workflow.splits.leakage import audit_windows, random_split, resemblance, summarise
 
 LENGTH = 1_000
 
@@ -141,3 +141,22 @@ def test_summary() -> None:
         "mean_in_train": 0.5,
         "share_at_least": {"0.1": 2 / 3, "0.25": 2 / 3, "0.5": 2 / 3, "0.75": 1 / 3, "0.9": 1 / 3},
     }
+
+
+def test_a_copy_with_gaps_is_still_one(genome_of, tmp_path: Path) -> None:
+    held = random_bases(3_000, 11)
+    train = "".join("N" if place % 150 == 0 else base for place, base in enumerate(held, start=1))
+    genome = genome_of({"train": train, "held": held})
+    pieces = pd.DataFrame({"seqid": "train", "start": range(0, 3_000, 150), "end": range(149, 3_000, 150)})
+    contigs = pd.concat([pieces, whole(held=3_000)], ignore_index=True)
+    kmers = sample_kmers(genome, contigs, tmp_path, 1)
+    audit = audit_windows(kmers, tiled("held", 3_000), pieces, LENGTH)
+    assert (audit["containment"] > 0.75).all()
+
+
+def test_windows_of_nothing_but_dispersed_repeats(genome_of, tmp_path: Path) -> None:
+    repeat = random_bases(500, 9)
+    kmers = sampled(genome_of({"train": repeat, "held": repeat * 140}), tmp_path, 1)
+    audit = audit_windows(kmers, tiled("held", 70_000), whole(train=500), LENGTH)
+    assert audit["containment"].isna().all()
+    assert resemblance(audit).gt(0.9).all()

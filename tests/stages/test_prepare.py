@@ -377,3 +377,20 @@ def test_genbank_brings_its_annotation(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"GenBank and brings its annotation: leave genome\.annotation out"):
         (tmp_path / "x.gb").write_text("LOCUS       X\n")
         run(tmp_path / "out", tmp_path / "x.gb", "data/demo/phix174_NC_001422.1.gff3")
+
+
+def test_the_gate_does_not_hang_on_what_is_left_out(tmp_path: Path) -> None:
+    fasta = with_copies(tmp_path / "x.fa")
+    with pytest.raises(GateError, match=r"gate train_test_similarity: saw \d\d\.\d%"):
+        run(tmp_path / "out", fasta, max_containment=1.0)
+
+
+def test_homologs_in_several_splits_are_refused_however_far_apart(tmp_path: Path) -> None:
+    chance = random.Random(1)
+    names = [f"Chr{group}{copy}" for group in range(1, 4) for copy in "ABC"]
+    fasta = write(tmp_path / "x.fa", {name: "".join(chance.choices("ACGT", k=3_000)) for name in names})
+    rows = [f"{name},{split}" for name, split in zip(names, 3 * ["train", "val", "test"], strict=True)]
+    (tmp_path / "split.csv").write_text("seqid,split\n" + "\n".join(rows) + "\n")
+    options = {"sequence_names": POLYPLOID, "method": "table", "table": str(tmp_path / "split.csv")}
+    with pytest.raises(GateError, match=r"saw sequences of homolog group 1 in several splits \(3 groups\)"):
+        run(tmp_path / "out", fasta, **options)

@@ -1,3 +1,4 @@
+import json
 from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
@@ -29,6 +30,8 @@ def context(prepared: Path) -> StageContext:
     """A run whose `prepare` has finished; `preprocess` builds in a folder with another name than its final one."""
     run = prepared.parent
     (run / "building").mkdir()
+    sets = {"tiling": {"dropped": {}, "mean_weight": {"train": 1.0, "val": None}}}
+    (prepared / "windows.json").write_text(json.dumps(sets))
     config = SimpleNamespace(genome=GenomeConfig(name="cane.1", fasta="x.fa"), mixture=MixtureConfig(), seed=42)
     return StageContext(config=config, out=run / "building", run=run)  # type: ignore[arg-type]
 
@@ -206,3 +209,12 @@ def test_prepare_has_not_run(context: StageContext) -> None:
     (context.published("prepare") / "split.parquet").unlink()
     with pytest.raises(InputError, match=r"split\.parquet does not exist: run stage=prepare first"):
         preprocess(context)
+
+
+def test_copies_that_a_mixture_passes_over_are_told(context: StageContext, capsys: pytest.CaptureFixture[str]) -> None:
+    path = context.published("prepare") / "windows.json"
+    path.write_text(json.dumps({"tiling": {"dropped": {"removed_copies": 3}, "mean_weight": {"train": 1.0}}}))
+    preprocess(context)
+    assert "WARNING whole regions are trained on base by base: windows.copies bears on window sets only" in (
+        capsys.readouterr().out
+    )

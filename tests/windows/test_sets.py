@@ -95,7 +95,7 @@ def test_gene_models_are_needed(window_set, kind) -> None:
         window_set(SEQUENCES, REGIONS, [], WindowSetConfig(kind))
     assert str(caught.value) == (
         f"windows.sets.some: kind {kind} needs gene models and the annotation has none; give genome.annotation, "
-        "or take the set out"
+        "or take the set out (~windows.sets.some)"
     )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
@@ -19,6 +20,7 @@ from workflow.genome.sequences import Genome
 _SUSPICIOUS = 0.5
 #: A share of CDS that is taken as proof that a shift is right.
 _CONVINCING = 0.9
+_PARTS = (Kind.EXON, Kind.UTR)
 #: Fewer CDS prove nothing.
 _FEWEST = 5
 
@@ -63,21 +65,23 @@ def diagnose(models: GeneModels, genome: Genome) -> dict[str, Any]:
         "cds_not_in_codons": int(np.count_nonzero(found.lengths % 3)),
         "cds_on_several_sequences": coding - len(has_stop),
         "phases_that_disagree": _disagreeing_phases(models),
+        "cds_with_overlapping_parts": _overlapping(models),
     }
     return {**counts, "warnings": list(_warnings(counts))}
 
 
-def count_orphans(annotation: Path) -> int:
-    """Exons and UTRs of an annotation table without a parent: those of no gene model.
+def count_orphans(annotation: Path) -> tuple[int, int]:
+    """Exons and UTRs of an annotation table without a parent, which are of no gene model; and lines of genes.
 
-    A CDS without a parent makes a gene of its own and is not among them.
+    A CDS without a parent makes a gene of its own and is not among the first.
     """
-    orphans = 0
+    orphans = genes = 0
     for batch in pq.ParquetFile(annotation).iter_batches(columns=["type", "parent"]):
-        rows = batch.filter(pc.is_null(batch["parent"]))
-        counted = pc.value_counts(rows["type"]).to_pylist()
-        orphans += sum(row["counts"] for row in counted if kind_of(row["values"]) in (Kind.EXON, Kind.UTR))
-    return orphans
+        for rows, kinds in ((batch.filter(pc.is_null(batch["parent"])), _PARTS), (batch, (Kind.GENE,))):
+            counted = pc.value_counts(rows["type"]).to_pylist()
+            found = sum(row["counts"] for row in counted if kind_of(row["values"]) in kinds)
+            orphans, genes = (orphans + found, genes) if kinds is _PARTS else (orphans, genes + found)
+    return orphans, genes
 
 
 def _refuse_shifted(models: GeneModels, genome: Genome, found: Translation) -> None:
@@ -91,6 +95,17 @@ def _refuse_shifted(models: GeneModels, genome: Genome, found: Translation) -> N
                 f"CDS have stop codons inside, {np.count_nonzero(shifted.stops):,} when 1 is added; "
                 f"add 1 to all {columns}"
             )
+
+
+def _overlapping(models: GeneModels) -> int:
+    """CDS of which two parts have bases in common: lines given twice, or a frameshift that is read back."""
+    cds = models.cds
+    transcript, start, end = (cds[name].to_numpy() for name in ("transcript", "start", "end"))
+    seqid = pd.factorize(cds["seqid"])[0]
+    order = np.lexsort((start, seqid, transcript))
+    transcript, start, end, seqid = transcript[order], start[order], end[order], seqid[order]
+    same = (transcript[1:] == transcript[:-1]) & (seqid[1:] == seqid[:-1])
+    return len(np.unique(transcript[1:][same & (start[1:] < end[:-1])]))
 
 
 def _disagreeing_phases(models: GeneModels) -> int:
@@ -115,6 +130,8 @@ def _warnings(counts: dict[str, Any]) -> list[str]:
     ]
     if counts["cds_on_several_sequences"]:
         warnings.append(f"{counts['cds_on_several_sequences']:,} CDS lie on several sequences and were not translated")
+    if counts["cds_with_overlapping_parts"]:
+        warnings.append(f"{counts['cds_with_overlapping_parts']:,} CDS have parts that overlap; are lines there twice?")
     if counts["phases_that_disagree"]:
         warnings.append(
             f"{counts['phases_that_disagree']:,} CDS parts have a phase that the parts before do not leave over"

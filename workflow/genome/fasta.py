@@ -119,7 +119,8 @@ class _Importer:
         data, self._pending = self._pending + block, b""
         if not self.records and not data.startswith(b">"):
             if not data.strip():
-                raise self._fault("the file is empty")
+                self._pending = data
+                return
             looks = next((what for start, what in _LOOKS_LIKE.items() if data.startswith(start)), "not a FASTA file")
             raise self._fault(f"does not start with a '>' header: {looks}")
         position = 0
@@ -138,7 +139,7 @@ class _Importer:
                 self._at_line_start = data[position - 1] == _NEWLINE
 
     def finish(self) -> None:
-        if self._pending:
+        if self._pending.strip():
             self._start_record(self._pending[1:].rstrip(b"\r"))
         if not self.records:
             raise InputError(f"{self.source}, line 1: the file is empty")

@@ -11,7 +11,11 @@ _SHOWN = 5
 def natural_key(name: str) -> tuple[list[tuple[int, str]], str]:
     """Sort key that puts chr2 before chr10."""
     parts = re.split(r"([0-9]+)", name)
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts], name
+    # Numbers are compared by their digits: a name may hold more of them than `int` takes.
+    digits = [part.lstrip("0") if part.isdecimal() else None for part in parts]
+    return [
+        (-1, part) if number is None else (len(number), number) for number, part in zip(digits, parts, strict=True)
+    ], name
 
 
 def suggest_name(unknown: str, known: Iterable[str]) -> str:

@@ -28,5 +28,6 @@ def account(bases: int, regions: pd.DataFrame, dropped: dict[str, int]) -> dict[
         `total_bases`; `kept` by split; `dropped` by reason.
     """
     kept = {split: total_bases(regions[regions["split"] == split]) for split in SPLITS}
-    assert sum(kept.values()) + sum(dropped.values()) == bases, (kept, dropped, bases)
+    if sum(kept.values()) + sum(dropped.values()) != bases:
+        raise RuntimeError(f"bases are lost or counted twice, please report this: {kept}, {dropped}, {bases}")
     return {"total_bases": bases, "kept": kept, "dropped": dropped}

@@ -47,15 +47,15 @@ class Copies:
         Returns
         -------
         DataFrame
-            copies (int32): 1 and the number of other sequences of the group that hold a larger part of the
-            window's k-mers than the threshold. is_first (bool): none of these has a lower rank.
+            copies (int32): 1 and the number of other sequences of the group that hold at least the threshold's part
+            of the window's k-mers. is_first (bool): none of these has a lower rank.
         """
         copies, is_first = np.ones(len(windows), np.int32), np.ones(len(windows), bool)
         if self.kmers is None or self.holders is None or windows.empty:
             return pd.DataFrame({"copies": copies, "is_first": is_first})
         start, end = laid_end_to_end(windows, self.kmers.offsets)
         first, last = self.kmers.find(start), self.kmers.find(np.maximum(end - K + 1, start))
-        rank = windows["seqid"].map(self.rank).to_numpy(np.int64)
+        rank = np.minimum(windows["seqid"].map(self.rank).to_numpy(np.int64), _MOST_SEQUENCES - 1)
         # Windows are counted in the order of the genome, so that few k-mers are held at a time.
         order = np.argsort(first, kind="stable")
         for chunk in np.array_split(order, -(-len(order) // _CHUNK_WINDOWS)):
@@ -139,7 +139,7 @@ def _count(holders, first, last, rank, threshold):  # type: ignore[no-untyped-de
                 mask ^= lowest
         needed = threshold * (last[window] - first[window])
         for other in range(64):
-            if other != rank[window] and shared[other] > needed:
+            if other != rank[window] and shared[other] > 0 and shared[other] >= needed:
                 copies[window] += 1
                 is_first[window] = is_first[window] and other > rank[window]
     return copies, is_first

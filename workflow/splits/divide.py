@@ -135,22 +135,39 @@ def split_genome(
 
 def _forced_groups(homologs: Homology, forced: Mapping[str, str]) -> dict[str, str]:
     """Split of each homolog group that is forced; each is named by one of its parts or by one of its sequences."""
-    called: dict[str, str] = {}
-    for seqid, own, group in homologs.placed[["seqid", "own_group", "group"]].itertuples(index=False):
-        called |= dict.fromkeys([seqid, group, own, *own.split("_"), *group.replace("+", "_").split("_")], group)
+    called = _groups_by_name(homologs)
     split_of: dict[str, str] = {}
     for name, split in forced.items():
         if name not in called:
             raise InputError(
                 f"split.{split} names {name}, which is no homolog group or sequence; " + suggest_name(name, called)
             )
-        group = called[name]
+        if len(called[name]) > 1:
+            raise InputError(f"split.{split} names {name}, which several homolog groups are called: name a sequence")
+        (group,) = called[name]
         if split_of.setdefault(group, split) != split:
             raise InputError(
                 f"split.{split} names {name}, but homolog group {group}, to which it belongs, is forced into "
                 f"{split_of[group]}"
             )
     return split_of
+
+
+def _groups_by_name(homologs: Homology) -> dict[str, set[str]]:
+    """Homolog groups by what they can be called: a sequence; else the group; else a part of a joined group."""
+    by_part: dict[str, set[str]] = {}
+    by_label: dict[str, set[str]] = {}
+    by_sequence: dict[str, set[str]] = {}
+    for seqid, own, named, group in homologs.placed[["seqid", "own_group", "named_group", "group"]].itertuples(
+        index=False
+    ):
+        by_sequence[seqid] = {group}
+        for label in (group, named):
+            by_label.setdefault(label, set()).add(group)
+        if own != seqid:  # else the sequence's own name stands for its group
+            for part in own.split("_"):
+                by_part.setdefault(part, set()).add(group)
+    return by_part | by_label | by_sequence
 
 
 def _by_sequence(

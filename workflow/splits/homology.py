@@ -10,7 +10,7 @@ import pandas as pd
 from workflow.genome.components import connected
 from workflow.genome.names import natural_key
 from workflow.splits.kmers import Sketch
-from workflow.splits.similarity import shared_kmers
+from workflow.splits.similarity import FEWEST_SHARED, shared_kmers
 
 #: Sequences that share more of the 31-mers of the smaller one are copies: those that differ in 5 % of their
 #: bases share 0.95^31 = 20 %. Yeast's chromosomes share at most 10 % (of chromosome I, its subtelomeres).
@@ -92,7 +92,8 @@ def confirm_groups(karyotype: pd.DataFrame, contigs: pd.DataFrame, sketch: Sketc
         }
     )
     pairs["group_a"], pairs["group_b"] = pairs["seqid_a"].map(named), pairs["seqid_b"].map(named)
-    copies = pairs[pairs["containment"] > COPY_CONTAINMENT]
+    pairs["is_copy"] = (pairs["containment"] > COPY_CONTAINMENT) & (pairs["shared_kmers"] >= FEWEST_SHARED)
+    copies = pairs[pairs["is_copy"]]
     placed = copies[(copies["group_a"] != "") & (copies["group_b"] != "")]
     moved = _misnamed(placed)
     group = _joined(named, placed, moved)
@@ -100,7 +101,7 @@ def confirm_groups(karyotype: pd.DataFrame, contigs: pd.DataFrame, sketch: Sketc
     mended = karyotype["seqid"].map(group | scaffolds)
     pairs["finding"] = [
         _finding(*row, moved=moved, scaffolds=scaffolds)
-        for row in pairs[["seqid_a", "seqid_b", "containment", "group_a", "group_b"]].itertuples(index=False)
+        for row in pairs[["seqid_a", "seqid_b", "is_copy", "group_a", "group_b"]].itertuples(index=False)
     ]
     told_groups = karyotype["group"].where(karyotype["placed"], mended)
     return Homology(karyotype.assign(named_group=told_groups, group=mended, placed=mended != ""), pairs[_COLUMNS])
@@ -121,19 +122,14 @@ def _misnamed(copies: pd.DataFrame) -> dict[str, str]:
             ),
         ]
     )
+    with_homologs = set(sides.loc[sides["group_a"] == sides["group_b"], "seqid_a"])
     moved = {}
     for seqid, of_sequence in sides.groupby("seqid_a", sort=True):
         own, others = of_sequence["group_a"].iloc[0], set(of_sequence["group_b"])
         # Of a single other group, whose members are copies of each other: then it is this one's name that is wrong.
-        if own not in others and len(others) == 1 and _has_homologs(sides, of_sequence["seqid_b"], *others):
+        if own not in others and len(others) == 1 and not with_homologs.isdisjoint(of_sequence["seqid_b"]):
             moved[str(seqid)] = str(*others)
     return moved
-
-
-def _has_homologs(sides: pd.DataFrame, seqids: pd.Series, group: str) -> bool:
-    """Whether one of these sequences is a copy of another of its own group."""
-    of_them = sides[sides["seqid_a"].isin(seqids)]
-    return bool((of_them["group_b"] == group).any())
 
 
 def _joined(named: dict[str, str], copies: pd.DataFrame, moved: dict[str, str]) -> dict[str, str]:
@@ -160,11 +156,11 @@ def _scaffolds(copies: pd.DataFrame, group: dict[str, str]) -> dict[str, str]:
 
 
 def _finding(
-    a: str, b: str, containment: float, group_a: str, group_b: str, *, moved: dict[str, str], scaffolds: dict[str, str]
+    a: str, b: str, is_copy: bool, group_a: str, group_b: str, *, moved: dict[str, str], scaffolds: dict[str, str]
 ) -> str:
     if group_a and group_a == group_b:
         return "homologs"
-    if containment <= COPY_CONTAINMENT:
+    if not is_copy:
         return "similar"
     if not group_a or not group_b:
         is_joined = (bool(group_a) or a in scaffolds) and (bool(group_b) or b in scaffolds)

@@ -14,20 +14,24 @@ from workflow.splits.hashing import K, max_hash
 from workflow.splits.kmers import KmerFile, laid_end_to_end
 
 #: A k-mer in more windows than this belongs to a dispersed repeat, which no split can keep apart.
-_MAX_WINDOWS = 64
+MAX_WINDOWS = 64
+#: A window of which so large a part lies in one stretch of train has a copy there.
+COPY = 0.5
 #: Containments at which the share of windows is told.
 THRESHOLDS = (0.1, 0.25, 0.5, 0.75, 0.9)
 _BUCKET_BITS = 20
 
 
-def audit_windows(kmers: KmerFile, windows: pd.DataFrame, train: pd.DataFrame, stretch: int) -> pd.DataFrame:
+def audit_windows(
+    kmers: KmerFile, windows: pd.DataFrame, train: pd.DataFrame, stretch: int, max_windows: int = MAX_WINDOWS
+) -> pd.DataFrame:
     """Containment of windows in train, by sampled k-mers on both strands (FracMinHash, Irber et al. 2022).
 
     Two containments are told, as they mean different things. `in_train` is the share of a window's k-mers that
     lie anywhere in train: much of it is dispersed repeats. `containment` is the largest share that lies within
-    one stretch of train: a copy of the window. It leaves out the k-mers that are in more than 64 of the
-    windows. Stretches are pairs of neighbouring bins of `stretch` bases, so each stretch of that length lies
-    within one.
+    one stretch of train: a copy of the window. It leaves out the k-mers that are in more than `max_windows` of
+    the windows. Stretches are pairs of neighbouring bins of `stretch` bases, gaps of N included, so each stretch
+    of that length lies within one.
 
     Parameters
     ----------
@@ -39,6 +43,7 @@ def audit_windows(kmers: KmerFile, windows: pd.DataFrame, train: pd.DataFrame, s
         seqid, start, end; disjoint, in the order of the genome.
     stretch : int
         Bases; the length of the windows.
+    max_windows : int
 
     Returns
     -------
@@ -49,8 +54,13 @@ def audit_windows(kmers: KmerFile, windows: pd.DataFrame, train: pd.DataFrame, s
     """
     held = _HeldKmers.collect(kmers, windows)
     state = _State.empty(held, len(windows))
-    bins = _search_train(kmers, held, state, train, stretch)
-    return _findings(held, state, bins, len(windows))
+    bins = _search_train(kmers, held, state, train, stretch, max_windows)
+    return _findings(held, state, bins, len(windows), max_windows)
+
+
+def resemblance(audit: pd.DataFrame) -> pd.Series:
+    """What counts as a window's likeness to train: containment, or `in_train` where all k-mers are dispersed."""
+    return audit["containment"].fillna(audit["in_train"])
 
 
 @dataclass
@@ -157,41 +167,44 @@ class _State:
 
 @dataclass
 class _Bins:
-    """Bins of train: their size, the first one of each interval of train, and where the interval lies."""
+    """Bins of train: their size, and of each sequence the first bin, name, first base laid end to end, and end."""
 
     stretch: int
     first: np.ndarray
     seqid: np.ndarray
-    start: np.ndarray
+    origin: np.ndarray
     end: np.ndarray
 
 
-def _search_train(kmers: KmerFile, held: _HeldKmers, state: _State, train: pd.DataFrame, stretch: int) -> _Bins:
+def _search_train(
+    kmers: KmerFile, held: _HeldKmers, state: _State, train: pd.DataFrame, stretch: int, max_windows: int
+) -> _Bins:
     start, end = laid_end_to_end(train, kmers.offsets)
-    # One number is left free between intervals: their bins are not neighbours.
-    per_interval = -(-(end - start) // stretch) + 1
-    first_bin = np.cumsum(per_interval) - per_interval
+    bins = _lay_bins(train, kmers.offsets, stretch)
+    sequence = pd.Index(bins.seqid).get_indexer(pd.Index(train["seqid"]))
     with Progress("comparing with train", kmers.size, "k-mers") as progress:
         for hashes, places in kmers.chunks():
             position = places >> 1
             inside, interval = _within(position, start, end)
             _search(
                 hashes[inside],
-                first_bin[interval] + (position[inside] - start[interval]) // stretch,
+                bins.first[sequence[interval]] + (position[inside] - bins.origin[sequence[interval]]) // stretch,
                 (places[inside] & 1).astype(bool),
                 *(held.hashes, held.buckets, np.uint64(held.shift), held.borders, held.window, held.is_reverse),
-                _MAX_WINDOWS,
+                max_windows,
                 *(state.last_bin, state.bin, state.here, state.before, state.both),
                 *(state.turned_here, state.turned_before, state.best, state.best_bin, state.best_turned),
             )
             progress.advance(len(hashes))
-    return _Bins(
-        stretch,
-        first_bin,
-        train["seqid"].to_numpy(),
-        train["start"].to_numpy(np.int64),
-        train["end"].to_numpy(np.int64),
-    )
+    return bins
+
+
+def _lay_bins(train: pd.DataFrame, offsets: dict[str, int], stretch: int) -> _Bins:
+    ends = train.groupby("seqid", sort=False)["end"].max()
+    # One number is left free between sequences: their bins are not neighbours.
+    count = -(-ends.to_numpy(np.int64) // stretch) + 1
+    origin = np.array([offsets[seqid] for seqid in ends.index], np.int64)
+    return _Bins(stretch, np.cumsum(count) - count, ends.index.to_numpy(), origin, ends.to_numpy(np.int64))
 
 
 @njit(nogil=True, cache=True)
@@ -235,10 +248,10 @@ def _search(  # type: ignore[no-untyped-def]
                 best_turned[window] = turned_before[window] + turned_here[window]
 
 
-def _findings(held: _HeldKmers, state: _State, bins: _Bins, n_windows: int) -> pd.DataFrame:
+def _findings(held: _HeldKmers, state: _State, bins: _Bins, n_windows: int, max_windows: int) -> pd.DataFrame:
     total = held.kmers_of_windows(n_windows, np.ones(len(held.hashes), bool))
     seen = held.kmers_of_windows(n_windows, state.last_bin >= 0)
-    compared = held.kmers_of_windows(n_windows, np.diff(held.borders) <= _MAX_WINDOWS)
+    compared = held.kmers_of_windows(n_windows, np.diff(held.borders) <= max_windows)
     shares = {"kmers": total, "in_train": _share(seen, total), "containment": _share(state.best, compared)}
     return pd.DataFrame(shares | _places(state, bins, n_windows))
 
@@ -251,13 +264,13 @@ def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
 def _places(state: _State, bins: _Bins, n_windows: int) -> dict[str, np.ndarray]:
     """Columns of the stretch of train that each window resembles most."""
     found = np.flatnonzero(state.best)
-    interval = np.searchsorted(bins.first, state.best_bin[found], side="right") - 1
-    place = bins.start[interval] + (state.best_bin[found] - bins.first[interval]) * bins.stretch
+    sequence = np.searchsorted(bins.first, state.best_bin[found], side="right") - 1
+    place = (state.best_bin[found].astype(np.int64) - bins.first[sequence]) * bins.stretch
     seqid, strand = np.full(n_windows, None, object), np.full(n_windows, None, object)
     start, end = np.full(n_windows, -1), np.full(n_windows, -1)
-    seqid[found] = bins.seqid[interval]
-    start[found] = np.maximum(place - bins.stretch, bins.start[interval])
-    end[found] = np.minimum(place + bins.stretch, bins.end[interval])
+    seqid[found] = bins.seqid[sequence]
+    start[found] = np.maximum(place - bins.stretch, 0)
+    end[found] = np.minimum(place + bins.stretch, bins.end[sequence])
     strand[found] = np.where(state.best_turned[found] > 0, "-", "+")
     return {"train_seqid": seqid, "train_start": start, "train_end": end, "train_strand": strand}
 

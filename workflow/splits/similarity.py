@@ -12,6 +12,8 @@ from workflow.splits.kmers import Sketch
 
 #: A k-mer that lies in more blocks than this belongs to a dispersed repeat, which no split can keep apart.
 _MAX_COPIES = 64
+#: Fewer sampled k-mers in common may be chance: a short repeat in a coarse sample.
+FEWEST_SHARED = 8
 
 
 def similar_groups(blocks: pd.DataFrame, sketch: Sketch, max_shared: float, longest: float = math.inf) -> np.ndarray:
@@ -35,8 +37,10 @@ def similar_groups(blocks: pd.DataFrame, sketch: Sketch, max_shared: float, long
         Number of the first block of the group.
     """
     first, second, shared, kmers = shared_kmers(blocks, sketch)
-    compared = np.minimum(np.minimum(kmers[first], kmers[second]), longest / sketch.scaled)
-    tied = shared > max_shared * compared
+    smaller = np.minimum(kmers[first], kmers[second])
+    tied = (shared > max_shared * np.minimum(smaller, longest / sketch.scaled)) & (
+        shared >= np.minimum(smaller, FEWEST_SHARED)
+    )
     return connected(len(blocks), zip(first[tied].tolist(), second[tied].tolist(), strict=True))
 
 

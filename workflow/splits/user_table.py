@@ -14,6 +14,8 @@ from workflow.genome.tables import read_user_table
 from workflow.splits.assignment import SPLITS
 from workflow.splits.divide import Split
 
+_MOST_DIGITS = 18
+
 
 def split_by_table(
     contigs: pd.DataFrame, groups: dict[str, str], lengths: Mapping[str, int], path: Path, min_length: int
@@ -82,7 +84,7 @@ def _rows(path: Path, lengths: Mapping[str, int]) -> pd.DataFrame:
             )
         if split not in SPLITS:
             raise InputError(f"{path}, line {line}: split {split} is not one of {', '.join(SPLITS)}")
-        if not (start or "0").isdecimal() or not (end or "0").isdecimal():
+        if not all((place or "0").isdecimal() and len(place) <= _MOST_DIGITS for place in (start, end)):
             raise InputError(
                 f"{path}, line {line}: start {start} and end {end} must be whole numbers, 0-based half-open"
             )

@@ -39,7 +39,7 @@ from workflow.windows.sets import write_window_set
 _MOST_WITH_COPIES = 0.2
 #: Findings of the comparison of sequences that a person should know of.
 _TOLD_FINDINGS = {
-    "joined": "pairs of sequences are copies though their names say otherwise: their homolog groups are now one",
+    "joined": "pairs of sequences are copies of each other, which no name tells: they go to one split",
     "moved": "pairs show a sequence that is a copy of another homolog group than its name says: it moved there",
     "scaffold joined": "pairs show an unplaced scaffold that is a copy of a homolog group: it joined that",
 }
@@ -140,6 +140,17 @@ def _check(gates: GateLog, plan: Plan, config: Config) -> None:
         why="A score on sequence that has a copy in train measures memory; split.method=sequence with homolog groups "
         "(genome.sequence_names), split.method=block or another seed may keep copies together.",
     )
+    if apart := _homologs_apart(plan):
+        gates.check(
+            "train_test_similarity",
+            False,
+            subject="homologs",
+            saw=f"sequences of homolog group {apart[0]} in several splits"
+            + f" ({len(apart)} groups)" * (len(apart) > 1),
+            limit="whole homolog groups",
+            why="Homologous chromosomes are copies of each other, even where they differ too much for their windows to "
+            "be found: mend split.table.",
+        )
     got, fractions = plan.split.shares(total_bases(plan.contigs)), dict(config.split.fractions)
     gates.check(
         "split_fractions",
@@ -155,10 +166,23 @@ def _check(gates: GateLog, plan: Plan, config: Config) -> None:
         )
 
 
+def _homologs_apart(plan: Plan) -> list[str]:
+    """Homolog groups of which whole sequences are in different splits, as only a table can put them."""
+    if plan.split.method != "table":
+        return []
+    by_group = plan.split.regions.groupby("group").agg({"split": "nunique", "seqid": "nunique"})
+    return sorted(str(group) for group in by_group.index[(by_group["split"] > 1) & (by_group["seqid"] > 1)])
+
+
 def _told(plan: Plan) -> list[str]:
     """Warnings about the division, one line each."""
-    counts = plan.homology.counts()
-    told = [f"{counts[finding]} {text}" for finding, text in _TOLD_FINDINGS.items() if finding in counts]
+    pairs = plan.homology.pairs
+    told = []
+    for finding, text in _TOLD_FINDINGS.items():
+        found = pairs[pairs["finding"] == finding]
+        if len(found):
+            examples = [f"{a} and {b}" for a, b in found[["seqid_a", "seqid_b"]].head(3).itertuples(index=False)]
+            told.append(f"{len(found):,} {text} ({'; '.join(examples)}{'; …' * (len(found) > len(examples))})")
     if plan.audit is None:
         return [*told, "split.audit=false: names are trusted and nothing is known of leakage"]
     if plan.audit.excluded_bases:
@@ -167,6 +191,8 @@ def _told(plan: Plan) -> list[str]:
             f"{excluded['val']['windows']} val and {excluded['test']['windows']} test windows were left out, since "
             f"more than {plan.audit.summary['threshold']:.0%} of their k-mers lie in one stretch of train"
         )
+    if unknown := int(plan.audit.windows["in_train"].isna().sum()):
+        told.append(f"{unknown:,} windows hold no 31-mer of A, C, G, T and could not be compared with train")
     if plan.dropped["not_in_table"]:
         told.append(f"{plan.dropped['not_in_table']:,} bases are named in no row of split.table and are left out")
     return told
@@ -176,7 +202,11 @@ def _describe_annotation(models: GeneModels, genome: Genome, out: Path) -> list[
     """Write the class track and what the annotation holds; warnings."""
     findings = diagnose(models, genome)
     warnings: list[str] = findings.pop("warnings")
-    findings["exons_without_parent"] = orphans = count_orphans(out / "annotation.parquet")
+    orphans, gene_lines = count_orphans(out / "annotation.parquet")
+    derived = max(len(models.genes) - gene_lines, 0)
+    findings |= {"exons_without_parent": orphans, "genes_derived": derived}
+    if derived and gene_lines:
+        warnings.append(f"{derived:,} genes have no line of their own: a Parent names what is not there")
     if orphans:
         warnings.append(f"{orphans:,} exons or UTRs have no parent and are part of no gene model")
     classes = write_classes(genome, models, out / "classes.npy")

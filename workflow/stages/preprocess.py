@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import yaml
 
-from workflow.artifacts import write_text
+from workflow.artifacts import read_json, write_text
 from workflow.config import SPLITS, GenomeConfig, MixtureConfig
 from workflow.console import Progress, say
 from workflow.dataset.documents import read_documents, read_index, values_of
@@ -20,6 +20,8 @@ from workflow.dataset.writing import SCHEMA, PartWriter, Tags
 from workflow.errors import InputError
 from workflow.stages.context import StageContext
 
+#: A mean weight below this shows that copies are common.
+_ALL_WEIGH_ALIKE = 0.99
 #: Part of the names of token files, as NVIDIA's tool has it.
 _TOKENIZER = "byte-level"
 
@@ -41,7 +43,7 @@ def preprocess(context: StageContext) -> dict[str, object]:
     """
     config, out = context.config, context.out
     prepared = context.published("prepare")
-    weights = dict(config.mixture.weights)
+    weights = config.mixture.shares
     mixture = plan_mixture(prepared, weights)
     lineages = _lineages(config.genome, config.mixture, prepared)
     writers: dict[PartName, PartWriter] = {}
@@ -56,6 +58,11 @@ def preprocess(context: StageContext) -> dict[str, object]:
     for split, names in left_out.items():
         for name in names:
             say(f"  WARNING {name} has nothing in {split}: it is left out of that split's mixture")
+    if "regions" in weights and _has_weights(prepared):
+        say(
+            "  WARNING whole regions are trained on base by base: windows.copies bears on window sets only; with "
+            "mixture=copies each window counts by its weight"
+        )
     name = config.genome.name
     of_split = {split: [writers[part] for part in writers if part.split == split] for split in SPLITS}
     return {
@@ -65,6 +72,15 @@ def preprocess(context: StageContext) -> dict[str, object]:
         "mixture": {part.of_file(name, _TOKENIZER): share for part, share in shares.items() if part.split == "train"},
         "sets_left_out": {split: len(names) for split, names in left_out.items()},
     }
+
+
+def _has_weights(prepared: Path) -> bool:
+    """Whether windows have copies that weigh less, or were removed."""
+    sets = read_json(prepared / "windows.json").values()
+    return any(
+        told["dropped"].get("removed_copies") or (told["mean_weight"].get("train") or 1.0) < _ALL_WEIGH_ALIKE
+        for told in sets
+    )
 
 
 def _write_set(

@@ -88,7 +88,7 @@ def write_window_set(
     if settings.kind != "tiling" and models.genes.empty:
         raise InputError(
             f"windows.sets.{name}: kind {settings.kind} needs gene models and the annotation has none; give "
-            "genome.annotation, or take the set out"
+            f"genome.annotation, or take the set out (~windows.sets.{name})"
         )
     layout = Layout(genome.lengths, sorted(genome.lengths, key=natural_key))
     placed = Regions(regions, layout)
