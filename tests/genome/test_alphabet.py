@@ -3,7 +3,7 @@ from Bio.Seq import Seq
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workflow.genome.alphabet import BASE_CODE, IUPAC, is_soft_masked, reverse_complement
+from workflow.genome.alphabet import BASE_CODE, IUPAC, reverse_complement
 
 sequences = st.text(IUPAC.decode(), max_size=60)
 
@@ -22,6 +22,5 @@ def test_reverse_complement_twice_is_the_sequence(text: str) -> None:
     assert reverse_complement(reverse_complement(as_array(text))).tobytes().decode() == text
 
 
-def test_codes_and_case() -> None:
+def test_codes() -> None:
     assert BASE_CODE[as_array("ACGTacgtNR-")].tolist() == [0, 1, 2, 3, 0, 1, 2, 3, 255, 255, 255]
-    assert is_soft_masked(as_array("ACgtNn")).tolist() == [False, False, True, True, False, True]

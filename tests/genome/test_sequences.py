@@ -35,13 +35,6 @@ def test_fetch_is_a_slice(genome: Genome, seqid: str, one: int, other: int, stra
     assert bases.tobytes().decode() == expected
 
 
-@given(st.integers(1, 20))
-def test_chunks_cover_the_stretch_once(genome: Genome, chunk_bases: int) -> None:
-    chunks = list(genome.chunks("chr1", 2, 12, chunk_bases))
-    assert b"".join(bases.tobytes() for _, bases in chunks).decode() == SEQUENCES["chr1"][2:12]
-    assert [start for start, _ in chunks] == list(range(2, 12, chunk_bases))
-
-
 def test_lengths_keep_the_order_of_the_file(genome: Genome) -> None:
     assert list(genome.lengths.items()) == [("chr1", 13), ("2", 10)]
 

@@ -21,9 +21,3 @@ def reverse_complement(sequence: np.ndarray) -> np.ndarray:
     """The other strand of a sequence of ASCII bytes, (n,) uint8; ambiguity letters and case are kept right."""
     other: np.ndarray = _COMPLEMENT[sequence[::-1]]
     return other
-
-
-def is_soft_masked(sequence: np.ndarray) -> np.ndarray:
-    """Mask (n,) bool of the lower-case letters of a sequence of ASCII bytes."""
-    mask: np.ndarray = sequence >= ord("a")
-    return mask

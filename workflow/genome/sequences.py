@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ import pyfaidx
 from workflow.errors import InputError
 from workflow.genome.alphabet import reverse_complement
 
+#: Bases read at a time where a whole genome is gone through.
 CHUNK_BASES = 1 << 22
 
 
@@ -81,10 +81,3 @@ class Genome:
     def whole(self, seqid: str) -> np.ndarray:
         """All bases of a sequence."""
         return self.fetch(seqid, 0, self.lengths.get(seqid, 0))
-
-    def chunks(
-        self, seqid: str, start: int, end: int, chunk_bases: int = CHUNK_BASES
-    ) -> Iterator[tuple[int, np.ndarray]]:
-        """Stream [start, end) of a sequence as (start of the chunk, bases), so that memory stays bounded."""
-        for chunk_start in range(start, end, chunk_bases):
-            yield chunk_start, self.fetch(seqid, chunk_start, min(chunk_start + chunk_bases, end))
