@@ -28,6 +28,7 @@ from workflow.config import (
     TrainConfig,
     WindowsConfig,
 )
+from workflow.dry_run import describe
 from workflow.errors import GateError, InputError
 from workflow.pipeline import PIPELINE, Run
 from workflow.stages.context import StageContext
@@ -469,10 +470,12 @@ def test_lock_is_let_go(settings: Config, ran: list[str], monkeypatch: pytest.Mo
 
 def test_dry_run(settings: Config, ran: list[str], tmp_path: Path) -> None:
     before = tree(tmp_path)
-    told = Run(replace(settings, dry_run=True)).describe()
+    told = describe(Run(replace(settings, dry_run=True)))
     folder = Path(settings.runs_folder, "demo")
     seqid = Path(settings.genome.fasta).read_text().split()[0].removeprefix(">")
-    assert told.splitlines() == [
+    lines = told.splitlines()
+    assert "  disk: about 0.0 MiB for token files; " in told
+    assert [line for line in lines if not line.startswith("  disk: ")] == [
         f"run {folder}",
         "download: would run, not done yet",
         f"  reads  {settings.genome.fasta}",
@@ -491,7 +494,7 @@ def test_dry_run(settings: Config, ran: list[str], tmp_path: Path) -> None:
 
     run(settings, stage="prepare")
     before = tree(tmp_path)
-    told = Run(replace(settings, dry_run=True)).describe()
+    told = describe(Run(replace(settings, dry_run=True)))
     assert f"prepare: would be skipped, {UNCHANGED}\n" in told
     assert tree(tmp_path) == before
     assert ran == ["download", "prepare"]
@@ -514,7 +517,7 @@ def test_prepare_begins_with_the_download(remote: tuple[Config, Server], tmp_pat
     place = tmp_path / "data" / "phix" / "phix.fa"
     awaited = "a file is not downloaded yet"
     assert reasons(config) == {"download": awaited, "prepare": awaited, "preprocess": "not done yet"}
-    told = Run(config).describe()
+    told = describe(Run(config))
     assert f"  fetches {server.url('phix.fa')}, to {place}\n" in told and f"prepare: would run, {awaited}\n" in told
     assert server.asked == [] and not place.exists()
     folder = run(config, stage="prepare")
@@ -671,6 +674,12 @@ def test_short_context_stops_before_anything_runs(
     assert not Path(settings.runs_folder).exists()
 
 
+def context_gate(stage: Path) -> dict[str, Any]:
+    """The one record of the gate `context_length` of a published stage."""
+    (record,) = [gate for gate in read_manifest(stage)["gates"] if gate["name"] == "context_length"]
+    return record
+
+
 def test_short_context_with_the_gate_overridden(
     settings: Config, ran: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -679,17 +688,16 @@ def test_short_context_with_the_gate_overridden(
     printed = capsys.readouterr().out
     assert printed.count("WARNING gate context_length") == 2
     for stage, saw in (("train", 64), ("predict", 127)):
-        (record,) = read_manifest(folder / stage)["gates"]
-        assert (record["name"], record["passed"], record["limit"]) == ("context_length", False, "128 to 256")
+        record = context_gate(folder / stage)
+        assert (record["passed"], record["limit"]) == (False, "128 to 256")
         assert record["saw"] == f"{saw} bases of context asked for in {stage}"
 
 
 def test_context_at_the_limit(settings: Config, ran: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     folder = run(short_context(settings, train=128, windows=128))
     assert "WARNING" not in capsys.readouterr().out
-    assert [gate["passed"] for gate in read_manifest(folder / "train")["gates"]] == [True]
-    assert [gate["passed"] for gate in read_manifest(folder / "predict")["gates"]] == [True]
-    assert read_manifest(folder / "prepare")["gates"] == []
+    assert context_gate(folder / "train")["passed"] and context_gate(folder / "predict")["passed"]
+    assert not any(gate["name"] == "context_length" for gate in read_manifest(folder / "prepare")["gates"])
 
 
 def test_context_does_not_concern_other_stages(settings: Config, ran: list[str]) -> None:
@@ -710,8 +718,6 @@ def test_gates_of_a_stage_are_in_its_manifest(
     assert "predict" not in ran
     folder = run(settings, stage="all", gates=GatesConfig(adapters_move="warn"))
     records = read_json(folder / "train" / MANIFEST)["gates"]
-    assert [(record["name"], record["passed"]) for record in records] == [
-        ("context_length", True),
-        ("adapters_move", False),
-    ]
+    assert [record["name"] for record in records if not record["passed"]] == ["adapters_move"]
+    assert {"context_length", "checkpoint_precision", "parallel_sizes"} < {record["name"] for record in records}
     assert json.dumps(records)

@@ -222,13 +222,13 @@ def test_unknown_keys_are_named(tmp_path: Path) -> None:
     assert "Key 'stepz' not in 'TrainConfig'" in done.stderr
 
 
-def test_dry_run_says_what_would_happen_and_writes_nothing(tmp_path: Path) -> None:
+def test_dry_run_says_what_would_happen_and_writes_the_commands(tmp_path: Path) -> None:
     done = command("dry_run=true", "genome=phix174", runs=tmp_path / "runs")
     assert done.returncode == 0, done.stderr
     assert "download: would run, not done yet\n" in done.stdout
     assert "prepare: would run, not done yet\n" in done.stdout
     assert "phix174_NC_001422.1.fa" in done.stdout
-    assert not (tmp_path / "runs").exists()
+    assert [path.name for path in (tmp_path / "runs").rglob("*") if path.is_file()] == ["commands.sh"]
 
 
 def test_prompts_of_one_s_own(undisturbed: tuple[Path, str], tmp_path: Path) -> None:

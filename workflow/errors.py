@@ -11,3 +11,7 @@ class InputError(ValueError):
 
 class GateError(InputError):
     """A gate saw that the numbers to come would be meaningless."""
+
+
+class ToolError(InputError):
+    """A program that was started failed, hung, or left something unusable; the message says where its log is."""

@@ -60,6 +60,8 @@ class Stage:
         What it reads of the configuration, as dotted keys.
     after : tuple of str
         Stages whose artefacts it reads.
+    names : callable, optional
+        What it reads from elsewhere by a name that stands for its content.
     forecast : callable, optional
         Lines on what it would do, for a dry run.
     files : callable, optional
@@ -77,6 +79,7 @@ class Stage:
     sections: tuple[str, ...]
     after: tuple[str, ...] = ()
     files: Callable[[Config], list[Path]] | None = None
+    names: Callable[[Config], list[str]] | None = None
     forecast: Callable[[Config], list[str]] | None = None
     version: int = 1
     in_place: bool = False
@@ -97,8 +100,18 @@ def _genome_files_and_tables(config: Config) -> list[Path]:
 
 
 def _checkpoint_files(config: Config) -> list[Path]:
-    path = convert.checkpoint(config)
-    return [path] if path else []
+    checkpoint = convert.checkpoint(config)
+    if checkpoint is None or convert.is_published(checkpoint):
+        return []
+    path = Path(checkpoint)
+    return [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
+
+
+def _named_checkpoint(config: Config) -> list[str]:
+    checkpoint = convert.checkpoint(config)
+    if checkpoint is None:
+        return [f"random weights of seed {config.seed}"]
+    return [checkpoint] if convert.is_published(checkpoint) else []
 
 
 def _experiment_files(config: Config) -> list[Path]:
@@ -110,6 +123,9 @@ def _prompt_files(config: Config) -> list[Path]:
     path = config.infer.prompt_file
     return [locate(path, "infer.prompt_file names it")] if path else []
 
+
+#: What decides how many samples make a step.
+_PARALLEL = tuple(f"parallel.{key}" for key in ("nodes", "devices", "tensor", "pipeline", "context"))
 
 PIPELINE = {
     stage.name: stage
@@ -140,10 +156,17 @@ PIPELINE = {
         Stage(
             "convert",
             convert.convert,
-            ("model.architecture", "backend.name", "train.method", "seed"),
+            ("model.architecture", "model.tool_sizes", "backend.name"),
             files=_checkpoint_files,
+            names=_named_checkpoint,
         ),
-        Stage("train", train.train, ("train", "backend.name", "seed"), ("preprocess", "convert"), in_place=True),
+        Stage(
+            "train",
+            train.train,
+            ("train", *_PARALLEL, "backend.name", "seed"),
+            ("preprocess", "convert"),
+            in_place=True,
+        ),
         Stage("predict", predict.predict, ("predict", "backend.name"), ("prepare", "convert", "train"), version=2),
         Stage(
             "infer",
@@ -254,7 +277,25 @@ class Run:
         GateError
             One fired and its action is `stop`.
         """
-        return {step.stage.name: preflight(self.config, step.stage.name) for step in steps if not step.skip}
+        wanted = [step.stage.name for step in steps if not step.skip]
+        gates = {name: preflight(self.config, name) for name in wanted}
+        if self.config.backend.name != "local":
+            for name in wanted:
+                self.script(name)
+        return gates
+
+    def script(self, stage: str) -> list[str]:
+        """The shell lines of the tools that a stage would start, checked against what they accept.
+
+        Raises
+        ------
+        InputError
+            The backend is none, or its tools would refuse a command.
+        """
+        from workflow.backends import Workplace, open_backend
+
+        backend = open_backend(self.config, Workplace(self.folder / stage))
+        return backend.script(self.config, stage, self.folder)
 
     def execute(self) -> None:
         """Run or skip the stages that are asked for.
@@ -276,23 +317,6 @@ class Run:
                 self._run(step, gates[step.stage.name])
                 if step.waits:  # only now is known what was downloaded, and so what is to be done with it
                     steps = self.plan()[1:]
-
-    def describe(self) -> str:
-        """What `dry_run=true` prints: each stage with the reason, what it reads and where it writes."""
-        lines = [f"run {self.folder}"]
-        for step in self.plan():
-            read = [item["path"] for item in step.inputs]
-            read += [str(self.folder / name) for name in step.identity["stages"]]
-            lines += [
-                f"{step.stage.name}: would {'be skipped' if step.skip else 'run'}, {step.reason}",
-                *(f"  {line}" for line in self._forecast(step)),
-                *(f"  reads  {path}" for path in read),
-                f"  writes {self.folder / step.stage.name}",
-            ]
-        return "\n".join(lines)
-
-    def _forecast(self, step: Step) -> list[str]:
-        return [] if step.skip or step.stage.forecast is None else step.stage.forecast(self.config)
 
     # ------------------------------------------------------------ planning
 
@@ -322,6 +346,8 @@ class Run:
             "files": stage.tell_files(inputs),
             "stages": {name: before[name].fingerprint for name in self._after(stage) if name in before},
         }
+        if stage.names and (names := stage.names(self.config)):
+            identity["files"] = names
         awaited = "a file is not downloaded yet" if are_awaited(inputs) else None
         reason = awaited or self._reason_to_run(stage, manifest, identity, before)
         return Step(stage, _UNCHANGED if reason is None else reason, reason is None, inputs, identity)
@@ -347,7 +373,8 @@ class Run:
         started, clock = provenance.now(), time.monotonic()
         building = self._in_place(step) if stage.in_place else publish(target)
         with building as out:
-            counts = stage.run(StageContext(self.config, out, self.folder, gates))
+            context = StageContext(self.config, out, self.folder, gates)
+            counts = stage.run(context)
             step = step.with_downloads()
             seconds = round(time.monotonic() - clock, 3)
             manifest = {
@@ -362,6 +389,8 @@ class Run:
                 "counts": counts,
                 "gates": gates.as_records(),
                 "commands": [hide_secrets(shlex.join(provenance.command_line()))],
+                "tools": provenance.mask_secrets(context.place.commands),
+                "notes": context.place.notes,
                 "timings": {"started": started, "seconds": seconds},
                 **provenance.environment(),
             }

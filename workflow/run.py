@@ -14,6 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from workflow.config import Config, register_schema
 from workflow.console import complain, say
+from workflow.dry_run import describe, write_commands
 from workflow.errors import InputError
 from workflow.pipeline import Run
 
@@ -59,7 +60,8 @@ def run_stages(settings: DictConfig, show_traceback: bool) -> None:
         config = resolve(settings)
         run = Run(config)
         if config.dry_run:
-            say(run.describe())
+            say(describe(run))
+            say(f"commands: {write_commands(run)}")
             run.preflight(run.plan())
             return
         run.execute()

@@ -6,9 +6,8 @@ import pytest
 import torch
 
 from tests.stages.conftest import Configure
-from workflow.errors import GateError, InputError
+from workflow.errors import InputError
 from workflow.pipeline import Run
-from workflow.preflight import preflight
 from workflow.striped_hyena import PRESETS, load_checkpoint
 
 
@@ -29,14 +28,6 @@ def test_from_scratch_starts_from_seeded_random_weights(configure: Configure) ->
         weights[run] = model.embedding_layer.weight
     assert torch.equal(weights["a"], weights["b"])
     assert not torch.equal(weights["a"], weights["c"])
-
-
-def test_gate_checkpoint_precision(configure: Configure) -> None:
-    with pytest.raises(GateError, match=r"gate checkpoint_precision: saw evo2_1b_base on backend local.*need FP8"):
-        preflight(configure("model=evo2_1b_base"), "convert")
-    (result,) = preflight(configure("model=evo2_7b"), "convert").results
-    assert result.name == "checkpoint_precision" and result.passed
-    assert preflight(configure("model=evo2_1b_base", "train=scratch"), "convert").results == []
 
 
 def test_unusable_checkpoints_are_one_line(configure: Configure) -> None:

@@ -17,6 +17,7 @@ from tests.server import Server, serving, status
 from tests.stages.conftest import Configure
 from workflow.artifacts import read_json, read_manifest
 from workflow.config import GenomeConfig
+from workflow.dry_run import describe
 from workflow.errors import InputError
 from workflow.genome import files
 from workflow.pipeline import Run
@@ -129,7 +130,7 @@ def test_local_files_are_checked(configure: Configure) -> None:
 
 def test_download(server: Server, configure: Configure, capsys: pytest.CaptureFixture[str]) -> None:
     config = configure("stage=download", *options(server))
-    told = Run(config).describe().splitlines()
+    told = describe(Run(config)).splitlines()
     place = Path("data/phix/phix.fa").absolute()
     assert told[1:] == [
         "download: would run, a file is not downloaded yet",
@@ -172,7 +173,7 @@ def test_secrets_are_in_no_file_and_no_message(server: Server, configure: Config
     setting = f"genome.fasta='{url}'"
     monkeypatch.setattr(sys, "argv", ["run.py", setting])
     config = configure("stage=download", "genome=custom", "genome.name=phix", setting, "runs_folder=runs")
-    say = Run(config).describe()
+    say = describe(Run(config))
     server.faults = [status(404)]
     with pytest.raises(InputError) as caught:
         Run(config).execute()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from workflow.backends.base import Backend, ModelFiles, Prompt
-from workflow.config import BackendConfig
+from workflow.backends.base import Backend, ModelFiles, Prompt, SequenceSet, Workplace
+from workflow.config import Config
 from workflow.errors import InputError
 
-__all__ = ["Backend", "ModelFiles", "Prompt", "open_backend"]
+__all__ = ["BACKENDS", "Backend", "ModelFiles", "Prompt", "SequenceSet", "Workplace", "open_backend"]
+
+BACKENDS = ("local", "nemo2", "mbridge")
 
 
-def open_backend(config: BackendConfig) -> Backend:
+def open_backend(config: Config, place: Workplace) -> Backend:
     """The backend of the given name. Imports its packages only now, so that the others need not be installed.
 
     Raises
@@ -17,12 +19,18 @@ def open_backend(config: BackendConfig) -> Backend:
     InputError
         There is no such backend, or what it needs is not installed.
     """
-    if config.name != "local":
-        raise InputError(f"backend={config.name} does not exist: use local")
+    name = config.backend.name
+    if name not in BACKENDS:
+        raise InputError(f"backend={name} does not exist: use one of {', '.join(BACKENDS)}")
     try:
+        if name != "local":
+            from workflow.backends.nvidia.backend import NvidiaBackend
+
+            return NvidiaBackend(config, place)
         from workflow.backends.local import LocalBackend
+
+        return LocalBackend(config.backend)
     except ModuleNotFoundError as error:
         raise InputError(
-            f"backend=local needs the package {error.name}: install it with pip install -e '.[local]'"
+            f"backend={name} needs the package {error.name}: install it with pip install -e '.[local]'"
         ) from None
-    return LocalBackend(config)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -23,12 +23,15 @@ class ModelFiles:
 
     Attributes
     ----------
+    name : str
+        `base` or `adapted`.
     base : Path
         Folder that `convert` wrote.
     trained : Path, optional
         Folder that `train` wrote; None for the base model itself.
     """
 
+    name: str
     base: Path
     trained: Path | None = None
 
@@ -41,10 +44,64 @@ class Prompt:
     seed: int
 
 
+@dataclass(frozen=True)
+class SequenceSet:
+    """Sequences to score.
+
+    Attributes
+    ----------
+    names : sequence of str
+        Unique.
+    lengths : ndarray, (n,) int64
+    fetch : callable
+        Bases of sequence i, (length,) uint8.
+    """
+
+    names: Sequence[str]
+    lengths: np.ndarray
+    fetch: Callable[[int], np.ndarray]
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return map(self.fetch, range(len(self.names)))
+
+    def part(self, start: int, stop: int) -> SequenceSet:
+        """Sequences `start` to `stop`."""
+        return SequenceSet(self.names[start:stop], self.lengths[start:stop], lambda i: self.fetch(start + i))
+
+
+@dataclass
+class Workplace:
+    """Where the backend of a stage works, and what it tells of that.
+
+    Attributes
+    ----------
+    folder : Path
+        The folder that the stage builds: logs and the tools' own files go there.
+    commands : list of dict
+        Programs that were started: the line as one would type it, and why single flags are there.
+    notes : list of str
+        Settings that the backend cannot follow, one sentence each.
+    """
+
+    folder: Path
+    commands: list[dict[str, Any]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
 class Backend(Protocol):
     """What runs the model. Paths are folders of the run; files in them are the backend's own affair."""
 
-    def convert(self, config: Config, checkpoint: Path | None, out: Path) -> dict[str, Any]:
+    def script(self, config: Config, stage: str, run: Path) -> list[str]:
+        """The shell lines that do what the stage would, for people; empty where it starts no program.
+
+        Raises
+        ------
+        InputError
+            A command could not work, whatever the data: the tools refuse it.
+        """
+        ...
+
+    def convert(self, config: Config, checkpoint: str | None, out: Path) -> Mapping[str, Any]:
         """Bring a checkpoint (None: random weights) into the backend's format. Returns what it holds."""
         ...
 
@@ -55,8 +112,8 @@ class Backend(Protocol):
         """
         ...
 
-    def score(self, config: Config, model: ModelFiles, sequences: Iterable[np.ndarray]) -> Iterator[SequenceScore]:
-        """Per-base log-probabilities of sequences (length,) uint8, in order."""
+    def score(self, config: Config, model: ModelFiles, sequences: SequenceSet) -> Iterator[SequenceScore]:
+        """Per-base log-probabilities, in order."""
         ...
 
     def generate(self, config: Config, model: ModelFiles, prompts: Sequence[Prompt]) -> Iterator[Generated]:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
+from workflow.artifacts import read_json, write_json
 from workflow.backends import training
 from workflow.backends.adaptation import make_filters_trainable
-from workflow.backends.base import ModelFiles, Prompt
+from workflow.backends.base import ModelFiles, Prompt, SequenceSet
+from workflow.checkpoints import Format, load_model, sniff
 from workflow.config import BackendConfig, Config
+from workflow.console import say
 from workflow.dataset.reading import open_split
 from workflow.dataset.samples import TrainingSamples, validation_samples
 from workflow.errors import InputError
@@ -22,10 +24,11 @@ from workflow.preflight import check_context
 from workflow.striped_hyena import PRESETS, StripedHyena2, load_checkpoint, save_checkpoint
 from workflow.striped_hyena.adapters import add_lora, load_adapter
 from workflow.striped_hyena.checkpoints import inspect_checkpoint
+from workflow.striped_hyena.fp8 import emulate_fp8, read_fp8_scales
 from workflow.striped_hyena.generation import Generated, Sampling, generate
 from workflow.striped_hyena.scoring import SequenceScore, score_sequences
 
-WEIGHTS = "model.safetensors"
+WEIGHTS, FP8_SCALES = "model.safetensors", "fp8_scales.json"
 
 
 class LocalBackend:
@@ -46,7 +49,11 @@ class LocalBackend:
         torch.set_float32_matmul_precision("highest")
         torch.backends.cudnn.allow_tf32 = False
 
-    def convert(self, config: Config, checkpoint: Path | None, out: Path) -> dict[str, Any]:
+    def script(self, config: Config, stage: str, run: Path) -> list[str]:
+        """Nothing: the engine works in this process."""
+        return []
+
+    def convert(self, config: Config, checkpoint: str | None, out: Path) -> dict[str, Any]:
         """Load strictly, or draw random weights for `train=scratch`, and save as safetensors."""
         architecture = PRESETS.get(config.model.architecture)
         if architecture is None:
@@ -57,7 +64,9 @@ class LocalBackend:
             torch.manual_seed(config.seed)
             model = StripedHyena2(architecture)
         else:
-            model = load_checkpoint(checkpoint, architecture)
+            model = load_model(Path(checkpoint), architecture)
+            if sniff(Path(checkpoint)) is Format.VORTEX and (scales := read_fp8_scales(Path(checkpoint))):
+                write_json(out / FP8_SCALES, scales)
         save_checkpoint(model, out / WEIGHTS)
         return inspect_checkpoint(model)
 
@@ -103,7 +112,7 @@ class LocalBackend:
         )
         return counts | {"median_sample_length": median_length}
 
-    def score(self, config: Config, model: ModelFiles, sequences: Iterable[np.ndarray]) -> Iterator[SequenceScore]:
+    def score(self, config: Config, model: ModelFiles, sequences: SequenceSet) -> Iterator[SequenceScore]:
         """Per-base log-probabilities, in order."""
         loaded = self._load(model, config.predict.precision)
         return score_sequences(loaded, sequences, batch_tokens=config.predict.batch_tokens)
@@ -129,8 +138,19 @@ class LocalBackend:
         best = files.trained / training.BEST if files.trained else None
         all_weights = best if best is not None and (best / WEIGHTS).exists() else files.base
         model = load_checkpoint(all_weights / WEIGHTS)
-        model = model.to_bfloat16() if precision == "bf16" else model.float()
+        model = model.float() if precision == "fp32" else model.to_bfloat16()
         if best is not None and all_weights is not best:
             # Merged into bfloat16 weights, small shifts would be rounded away.
-            model = load_adapter(model, best, merge=precision != "bf16")
+            model = load_adapter(model, best, merge=precision == "fp32")
+        if precision == "fp8":
+            scales = _fp8_scales(files.base)
+            if scales is None:
+                say("  note: the checkpoint holds no FP8 scales; they are taken from the numbers themselves")
+            emulate_fp8(model, scales)
         return model.to(self.device)
+
+
+def _fp8_scales(base: Path) -> dict[str, tuple[float, float]] | None:
+    """Scales of the published checkpoint, where it had some."""
+    path = base / FP8_SCALES
+    return {name: tuple(pair) for name, pair in read_json(path).items()} if path.exists() else None

@@ -27,12 +27,13 @@ from torch.utils.data import DataLoader, IterableDataset
 from workflow.artifacts import publish, read_json, recover, write_json
 from workflow.backends.adaptation import Adaptation
 from workflow.backends.metric_log import read_tensorboard
-from workflow.backends.training_gates import check_adapters_move, check_first_validation_loss
+from workflow.backends.training_gates import check_adapters_move, check_finite, check_first_validation_loss
 from workflow.backends.training_state import SafeCheckpointIO
 from workflow.config import TrainConfig
 from workflow.console import Progress
 from workflow.dataset.samples import TrainingSamples
 from workflow.gates import GateLog
+from workflow.striped_hyena.adapters import adapter_shifts
 from workflow.striped_hyena.checkpoints import save_checkpoint
 from workflow.striped_hyena.model import StripedHyena2
 from workflow.striped_hyena.tokens import pad
@@ -109,8 +110,9 @@ class _Keeper(Callback):
         if trainer.global_step == self.kept.get("step"):
             return  # After a restart Lightning ends the stretch once more whose end was saved.
         adaptation = cast(Adaptation, pl_module)
-        check_adapters_move(adaptation.model, self.gates, trainer.global_step)
+        check_adapters_move(adapter_shifts(adaptation.model), self.gates, trainer.global_step)
         loss = float(trainer.callback_metrics["val_loss"])
+        check_finite(loss, self.gates, trainer.global_step, "validation")
         if loss < self.kept["best_loss"]:
             self.kept |= {"best_loss": loss, "best_step": trainer.global_step}
             save_trained(adaptation.model, self.folder / BEST)

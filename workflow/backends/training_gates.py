@@ -1,20 +1,23 @@
-"""The gates that watch a training."""
+"""The gates that watch a training, whatever runs it."""
 
 from __future__ import annotations
 
 import math
-
-from torch import nn
+from collections.abc import Mapping
 
 from workflow.gates import GateLog
-from workflow.striped_hyena.adapters import adapter_shifts
 
 _UNIFORM_NLL = math.log(4)
 
 
-def check_adapters_move(model: nn.Module, gates: GateLog, step: int) -> None:
-    """Gate `adapters_move`: every adapter must have left its initial value of zero."""
-    shifts = adapter_shifts(model)
+def check_adapters_move(shifts: Mapping[str, float], gates: GateLog, step: int) -> None:
+    """Gate `adapters_move`: every adapter must have left its initial value of zero.
+
+    Parameters
+    ----------
+    shifts : mapping
+        How far each adapter has moved, by its name; empty where there are none.
+    """
     if not shifts:
         return
     unmoved = [name for name, shift in shifts.items() if shift == 0]
@@ -28,13 +31,31 @@ def check_adapters_move(model: nn.Module, gates: GateLog, step: int) -> None:
     )
 
 
-def check_first_validation_loss(loss: float, gates: GateLog) -> None:
+def check_first_validation_loss(loss: float, gates: GateLog, step: int = 0) -> None:
     """Gate `first_validation_loss`: the base model must know more of the genome than nothing."""
     gates.check(
         "first_validation_loss",
         loss < _UNIFORM_NLL,
-        saw=f"{loss:.4f} nats per base before the first step",
+        saw=f"{loss:.4f} nats per base " + (f"after {step} steps" if step else "before the first step"),
         limit=f"below ln 4 = {_UNIFORM_NLL:.4f}, a uniform guess",
         why="The base weights were not loaded, do not fit the precision, or know nothing of such sequence"
         " (6.24 = ln 512 means random weights).",
+    )
+
+
+def check_finite(loss: float, gates: GateLog, step: int, kind: str) -> None:
+    """Gate `finite_loss`: neither NaN nor infinite.
+
+    Parameters
+    ----------
+    kind : str
+        Which loss: training or validation.
+    """
+    gates.check(
+        "finite_loss",
+        math.isfinite(loss),
+        saw=f"a {kind} loss of {loss} at step {step}",
+        limit="a finite loss",
+        why="The weights are spoilt from here on: use a smaller train.learning_rate, more train.warmup_steps, or bf16.",
+        subject=kind,
     )

@@ -14,14 +14,14 @@ from workflow.errors import InputError
 
 BLOCK_BYTES = 1 << 23
 _GZIP_MAGIC = b"\x1f\x8b"
-_PROJECT_ROOT = Path(workflow.__file__).resolve().parent.parent
+PROJECT_ROOT = Path(workflow.__file__).resolve().parent.parent
 #: What this process has described, by path.
 _described: dict[str, dict[str, Any]] = {}
 
 
 def find(path: str | Path) -> Path | None:
     """A file as it is given, else relative to the project's root; absolute. None where there is no such file."""
-    candidates = (Path(path), _PROJECT_ROOT / path)
+    candidates = (Path(path), PROJECT_ROOT / path)
     return next((candidate.absolute() for candidate in candidates if candidate.is_file()), None)
 
 

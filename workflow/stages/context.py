@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from workflow.config import Config
 from workflow.gates import GateLog
 
 if TYPE_CHECKING:
-    from workflow.backends import Backend, ModelFiles
+    from workflow.backends import Backend, ModelFiles, Workplace
 
 
 @dataclass
@@ -34,6 +35,13 @@ class StageContext:
     run: Path
     gates: GateLog = field(default_factory=GateLog)
 
+    @cached_property
+    def place(self) -> Workplace:
+        """Where the backend works; what it tells there goes into the manifest."""
+        from workflow.backends import Workplace
+
+        return Workplace(self.out)
+
     def published(self, stage: str) -> Path:
         """Folder of an earlier stage."""
         return self.run / stage
@@ -42,7 +50,7 @@ class StageContext:
         """The backend that the configuration names."""
         from workflow.backends import open_backend
 
-        return open_backend(self.config.backend)
+        return open_backend(self.config, self.place)
 
     def models(self) -> dict[str, ModelFiles]:
         """The models of the run by name: `base`, and `adapted` where there is a training.
@@ -52,7 +60,7 @@ class StageContext:
         from workflow.backends import ModelFiles
 
         base, method = self.published("convert"), self.config.train.method
-        models = {} if method == "scratch" else {"base": ModelFiles(base)}
+        models = {} if method == "scratch" else {"base": ModelFiles("base", base)}
         if method != "none":
-            models["adapted"] = ModelFiles(base, self.published("train"))
+            models["adapted"] = ModelFiles("adapted", base, self.published("train"))
         return models

@@ -17,6 +17,7 @@ from workflow.genome.fasta import import_fasta
 from workflow.genome.files import locate
 from workflow.genome.sequences import Genome
 from workflow.stages.context import StageContext
+from workflow.stages.vocabulary import check_mass_outside_acgt
 
 
 def infer(context: StageContext) -> dict[str, object]:
@@ -63,13 +64,25 @@ def infer(context: StageContext) -> dict[str, object]:
     generations = pd.concat(tables, ignore_index=True)
     generations.to_parquet(context.out / "generations.parquet", index=False)
     _write_fasta(generations, context.out / "generations.fa")
+    for model in context.models():
+        drawn = generations["sequence"][generations["model"] == model]
+        _check_letters(context, model, drawn.tolist())
     by_model = generations.groupby("model", sort=False)["logprob_mean"].mean()
     return {
         "prompts": len(prompts),
         "sequences": len(generations),
         "bases": int(generations["sequence"].str.len().sum()),
-        **{f"{name}_mean_logprob": float(value) for name, value in by_model.items()},
+        # Not every tool tells how probable its letters were.
+        **{f"{name}_mean_logprob": float(value) for name, value in by_model.items() if np.isfinite(value)},
     }
+
+
+def _check_letters(context: StageContext, model: str, sequences: list[str]) -> None:
+    """A backend that draws from all tokens writes N for what is no base."""
+    letters = sum(map(len, sequences))
+    others = sum(sequence.count("N") for sequence in sequences)
+    saw = f"{others:,} of {letters:,} letters that the {model} model generated are no bases"
+    check_mass_outside_acgt(context.gates, others / letters if letters else np.nan, saw=saw, subject=model)
 
 
 def _prompts(context: StageContext) -> list[tuple[str, str, str | None]]:

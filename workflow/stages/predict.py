@@ -8,15 +8,14 @@ import numpy as np
 import pandas as pd
 
 from workflow.artifacts import PerBaseWriter, read_table
-from workflow.backends import ModelFiles
+from workflow.backends import ModelFiles, SequenceSet
 from workflow.config import Config
 from workflow.console import track
 from workflow.errors import InputError
 from workflow.genome.sequences import Genome
 from workflow.preflight import check_context
 from workflow.stages.context import StageContext
-
-_MOST_MASS_OUTSIDE = 0.05
+from workflow.stages.vocabulary import check_mass_outside_acgt
 
 
 def predict(context: StageContext) -> dict[str, object]:
@@ -50,7 +49,9 @@ def predict(context: StageContext) -> dict[str, object]:
         scores.to_parquet(out / "scores.parquet", index=False)
         nll = -float(scores["sum"].sum() / scores["n"].sum())
         counts |= {f"{name}_nll_nats_per_base": nll, f"{name}_perplexity": float(np.exp(nll))}
-        _check_mass(context, float(np.average(scores["outside_acgt"], weights=lengths)), name)
+        outside = float(np.average(scores["outside_acgt"], weights=lengths))
+        saw = f"{outside:.2%} of the {name} model's probability on tokens other than A, C, G, T"
+        check_mass_outside_acgt(context.gates, outside, saw=saw, subject=name)
     return counts
 
 
@@ -69,7 +70,8 @@ def _score(
 ) -> pd.DataFrame:
     writer = PerBaseWriter(out, windows)
     names = windows["sequence_id"].tolist()
-    results = context.backend().score(context.config, files, map(sequences.whole, names))
+    wanted = SequenceSet(names, windows["length"].to_numpy(np.int64), lambda row: sequences.whole(names[row]))
+    results = context.backend().score(context.config, files, wanted)
     rows = []
     for row, score in enumerate(track(results, f"scoring with the {name} model", len(names), "windows")):
         writer.write(row, score.logprobs, sequences.whole(names[row]))
@@ -78,14 +80,3 @@ def _score(
     writer.close()
     table = pd.DataFrame(rows, columns=["n", "sum", "mean", "outside_acgt"])
     return pd.concat([windows[["sequence_id"]], table], axis=1)
-
-
-def _check_mass(context: StageContext, outside: float, name: str) -> None:
-    context.gates.check(
-        "mass_outside_acgt",
-        outside <= _MOST_MASS_OUTSIDE,
-        saw=f"{outside:.2%} of the {name} model's probability on tokens other than A, C, G, T",
-        limit=f"at most {_MOST_MASS_OUTSIDE:.0%}",
-        subject=name,
-        why="Such a model does not read DNA: wrong weights, wrong precision or wrong tokens.",
-    )

@@ -63,13 +63,13 @@ def load_checkpoint(path: Path, config: ModelConfig | None = None) -> StripedHye
 
 def save_checkpoint(model: StripedHyena2, path: Path) -> None:
     """Write weights and configuration as safetensors, atomically."""
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in _weights(model).items()}
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in published_weights(model).items()}
     temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
     save_file(tensors, temporary, metadata={FORMAT: model.config.to_json()})
     os.replace(temporary, path)
 
 
-def _weights(model: StripedHyena2) -> dict[str, Tensor]:
+def published_weights(model: StripedHyena2) -> dict[str, Tensor]:
     """The state dict under the published names: a parametrised weight counts as what it stands for."""
     weights = {}
     for name, tensor in model.state_dict().items():

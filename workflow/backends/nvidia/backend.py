@@ -1,0 +1,250 @@
+"""NVIDIA's tools as a backend: the NeMo2 container and its Megatron-Bridge successor."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from workflow.backends.base import ModelFiles, Prompt, SequenceSet, Workplace
+from workflow.backends.contracts import Command
+from workflow.backends.nvidia import converting, training
+from workflow.backends.nvidia.generating import generate_all
+from workflow.backends.nvidia.mbridge import MegatronBridge
+from workflow.backends.nvidia.nemo2 import Nemo2
+from workflow.backends.nvidia.running import ToolRunner
+from workflow.backends.nvidia.scoring import score_in_parts
+from workflow.backends.nvidia.settings import Toolchain
+from workflow.backends.nvidia.toolchain import contract_for, find_toolchain, user_cache
+from workflow.config import BackendConfig, Config
+from workflow.console import say
+from workflow.dataset.nvidia import TRAINING_CONFIG
+from workflow.errors import InputError
+from workflow.gates import GateLog
+from workflow.patching import is_applied
+from workflow.preflight import check_context
+
+if TYPE_CHECKING:
+    from workflow.striped_hyena.generation import Generated
+    from workflow.striped_hyena.scoring import SequenceScore
+
+#: Lets adapters train under full activation checkpointing.
+_LORA_PATCH = "nemo2-lora-recompute"
+RAW = "raw"
+
+
+class NvidiaBackend:
+    """`train_evo2`, `predict_evo2` and the others, as installed here or in a container.
+
+    Raises
+    ------
+    InputError
+        `backend.version` is not known, or not what is installed.
+    """
+
+    def __init__(self, config: Config, place: Workplace) -> None:
+        self.place, backend = place, config.backend
+        in_container = config.launcher.name == "docker"
+        self.is_there = in_container
+        if in_container:
+            self.contract, remarks = contract_for(_version_of_image(config), None)
+        else:
+            installed = find_toolchain(toolchain=backend.name, cache=user_cache())
+            self.is_there = installed is not None
+            self.contract, remarks = contract_for(backend, installed)
+        place.notes += remarks
+        self.tools = self._tools(backend.name, in_container)
+
+    # ------------------------------------------------------------ the protocol
+
+    def script(self, config: Config, stage: str, run: Path) -> list[str]:
+        """Checked command lines of a stage, with the paths of the published run."""
+        runner = ToolRunner(config, self.contract, Workplace((run / stage).absolute()))
+        if stage == "convert":
+            wanted = config.model.checkpoint if config.train.method != "scratch" else None
+            return converting.script(self.tools, runner, config, wanted, run / stage) if wanted else []
+        if stage == "train":
+            return [runner.line(self._training(config, run / "convert", run / "preprocess", run / stage))]
+        if stage == "predict":
+            return self._prediction_script(config, runner, run)
+        return self._generation_script(config, runner, run) if stage == "infer" else []
+
+    def convert(self, config: Config, checkpoint: str | None, out: Path) -> dict[str, Any]:
+        """Convert with the tools of this generation; nothing for `train=scratch`."""
+        runner = self._runner(config, "convert")
+        if checkpoint is None:
+            return {}
+        return converting.convert(self.tools, runner, config, checkpoint, out)
+
+    def train(self, config: Config, base: Path, tokens: Path, out: Path, gates: GateLog) -> dict[str, Any]:
+        """Run `train_evo2`, watched by the gates; goes on from its newest complete checkpoint."""
+        runner = self._runner(config, "train")
+        documents = training.Documents.of(config, tokens)
+        median_length = check_context(config, gates, documents.context_lengths, "training documents")
+        results = out.absolute() / training.RESULTS
+        command = self._training(config, base, tokens, out)
+        for name in training.put_aside_incomplete(results, config.backend.name):
+            say(f"  WARNING a checkpoint was not written to its end and is put aside as {name}")
+        goes_on = training.has_checkpoint(results, config.backend.name)
+        if config.parallel.nodes * config.parallel.devices > 1 and not goes_on:
+            self._build_index(config, runner, command)
+        watch = training.TrainingWatch(config, results, gates)
+        try:
+            log = runner.run(command, on_line=watch.on_line, on_tick=watch.on_tick)
+        finally:
+            watch.close()
+        counts = training.collect(config, out, log, watch)
+        covered = min(1.0, counts["bases_seen"] / documents.bases)
+        return counts | {
+            "train_bases": documents.bases,
+            "share_of_train_bases_covered": covered,
+            "median_sample_length": median_length,
+        }
+
+    def score(self, config: Config, model: ModelFiles, sequences: SequenceSet) -> Iterator[SequenceScore]:
+        """Run `predict_evo2` on as many windows at a time as the disk holds the logits of."""
+        runner = self._runner(config, "predict")
+        weights, adapter = self._weights(config, model)
+
+        def predict(fasta: Path, out: Path, longest: int) -> None:
+            command = self.tools.predict(config, weights, adapter, fasta.absolute(), out.absolute(), longest=longest)
+            runner.run(command)
+
+        return score_in_parts(
+            sequences,
+            self.place.folder / RAW / model.name,
+            predict,
+            raw_gigabytes=config.backend.raw_gigabytes,
+            keep_raw=config.backend.keep_raw,
+        )
+
+    def generate(self, config: Config, model: ModelFiles, prompts: Sequence[Prompt]) -> Iterator[Generated]:
+        """Run `infer_evo2`; adapters, which it cannot read, are merged into the weights first."""
+        runner = self._runner(config, "infer")
+        weights, adapter = self._weights(config, model)
+        folder = self.place.folder.absolute() / RAW / model.name
+        with TemporaryDirectory(dir=self.place.folder.absolute(), prefix=".merged-") as place:
+            if adapter is not None:
+                weights = converting.merge(self.tools, runner, config, weights, adapter, Path(place))
+            yield from generate_all(self.tools, runner, config, weights, prompts, folder)
+        if not config.backend.keep_raw:
+            shutil.rmtree(folder)
+
+    # ------------------------------------------------------------ parts of it
+
+    def _tools(self, name: str, in_container: bool) -> Toolchain:
+        if name == "mbridge":
+            return MegatronBridge(self.contract)
+        # What is in a container yet to be started is not known.
+        return Nemo2(self.contract, patched=not in_container and is_applied(_LORA_PATCH))
+
+    def _runner(self, config: Config, stage: str) -> ToolRunner:
+        """What runs the commands of a stage, once it is known that they can run."""
+        if not self.is_there:
+            raise InputError(
+                f"backend={config.backend.name}: NVIDIA's Evo2 tools are not installed here; run inside their "
+                "container (docker/README.md), or give launcher=docker"
+            )
+        self.tools.refuse(config, stage)
+        for note in self.tools.notes(config, stage):
+            if note not in self.place.notes:
+                say(f"  note: {note}")
+                self.place.notes.append(note)
+        return ToolRunner(config, self.contract, self.place)
+
+    def _training(self, config: Config, base: Path, tokens: Path, out: Path) -> Command:
+        start = None if config.train.method == "scratch" else (base / converting.CHECKPOINT).absolute()
+        return self.tools.train(config, start, (tokens / TRAINING_CONFIG).absolute(), out.absolute() / training.RESULTS)
+
+    def _build_index(self, config: Config, runner: ToolRunner, command: Command) -> None:
+        """Let one rank build the index of the data, for which the others would wait until NCCL gives up."""
+        say("  the index of the training data is built first, by one rank")
+        with TemporaryDirectory(dir=self.place.folder.absolute(), prefix=".index-") as folder:
+            try:
+                runner.run(training.index_command(command, config, Path(folder)), on_line=training.stop_at_first_step)
+            except training.IndexIsBuiltError:
+                say("  the index is built")
+
+    def _weights(self, config: Config, model: ModelFiles) -> tuple[Path, Path | None]:
+        """All weights of a model, and the adapters on them where it has some."""
+        base = converting.loadable((model.base / converting.CHECKPOINT).absolute())
+        if model.trained is None:
+            return base, None
+        trained = training.best_checkpoint(model.trained.absolute())
+        return (base, trained) if config.train.method == "lora" else (trained, None)
+
+    def _prediction_script(self, config: Config, runner: ToolRunner, run: Path) -> list[str]:
+        predict, folder = config.predict, (run / "predict" / RAW).absolute()
+        windows = folder / "windows.fa"
+        export = ["python", "-m", "workflow.windows.export", str(run), str(windows)]
+        export += ["--windows", predict.windows, "--split", predict.split]
+        lines = [f"mkdir -p {shlex.quote(str(folder))}", shlex.join(export)]
+        for name, (weights, adapter) in _placeholders(config, run).items():
+            command = self.tools.predict(
+                config, weights, adapter, windows, folder / name, longest=config.windows.length
+            )
+            lines += [*_finding_of(name, run), _unquoted(runner.line(command))]
+        return lines
+
+    def _generation_script(self, config: Config, runner: ToolRunner, run: Path) -> list[str]:
+        """Of the prompts that the configuration gives; others are known when the genome is divided."""
+        folder = (run / "infer" / RAW).absolute()
+        prompts = [Prompt(text, config.seed) for text in config.infer.prompts]
+        if not prompts:
+            return ["# prompts are cut from the test regions when this stage runs; such as ACGT:"] + [
+                _commented(line) for line in self._generation_lines(config, runner, run, [Prompt("ACGT", config.seed)])
+            ]
+        return [f"mkdir -p {shlex.quote(str(folder))}", *self._generation_lines(config, runner, run, prompts)]
+
+    def _generation_lines(self, config: Config, runner: ToolRunner, run: Path, prompts: Sequence[Prompt]) -> list[str]:
+        lines = []
+        for name, (weights, adapter) in _placeholders(config, run).items():
+            if adapter is not None:
+                lines.append("# infer_evo2 reads no adapters: merge them first, with python -m workflow.checkpoint")
+            lines += _finding_of(name, run)
+            for start in self.tools.infer(config, adapter or weights, None, prompts, (run / "infer" / RAW).absolute()):
+                for path, text in start.files.items():
+                    lines.append(f"printf %s {shlex.quote(text)} > {shlex.quote(str(path))}")
+                lines.append(_unquoted(runner.line(start.command)))
+        return lines
+
+
+_ADAPTED = "$ADAPTED"
+
+
+def _placeholders(config: Config, run: Path) -> dict[str, tuple[Path, Path | None]]:
+    """Weights and adapters of each model of a run that is yet to be trained."""
+    method, base = config.train.method, (run / "convert" / converting.CHECKPOINT).absolute()
+    models: dict[str, tuple[Path, Path | None]] = {} if method == "scratch" else {"base": (base, None)}
+    if method != "none":
+        adapted = Path(_ADAPTED)
+        models["adapted"] = (base, adapted) if method == "lora" else (adapted, None)
+    return models
+
+
+def _finding_of(model: str, run: Path) -> list[str]:
+    """The line that finds the newest checkpoint of a training; which is the best, its validation tells."""
+    if model != "adapted":
+        return []
+    place = (run / "train" / training.RESULTS / "evo2" / "checkpoints").absolute()
+    return [f"ADAPTED=$(ls -td {shlex.quote(str(place))}/*/ | head -n 1)"]
+
+
+def _unquoted(line: str) -> str:
+    """With the shell variable in double quotes, where single ones would keep it from being read."""
+    return line.replace(f"'{_ADAPTED}'", f'"{_ADAPTED}"')
+
+
+def _commented(line: str) -> str:
+    return line if line.startswith("#") else f"# {line}"
+
+
+def _version_of_image(config: Config) -> BackendConfig:
+    """The backend's settings, with the version that the tag of the image names where none is asked for."""
+    tag = config.launcher.image.rpartition(":")[2]
+    known = config.backend.version == "auto" and tag[:1].isdigit()
+    return replace(config.backend, version=tag) if known else config.backend

@@ -1,0 +1,43 @@
+"""The schema of a run: one dataclass a section, checked when the configuration is read.
+
+Each section has a group of YAML files in `configs/` or stands on its defaults here. An unknown key or a
+wrong type is refused by Hydra; what only shows in the combination of values is checked in `__post_init__`.
+"""
+
+from workflow.config.backend import PRECISIONS, BackendConfig, LauncherConfig, ParallelConfig
+from workflow.config.genome import (
+    SPLITS,
+    WINDOW_KINDS,
+    GenomeConfig,
+    MixtureConfig,
+    SplitConfig,
+    WindowsConfig,
+    WindowSetConfig,
+)
+from workflow.config.model import LoraConfig, ModelConfig, TrainConfig
+from workflow.config.run import STAGES, Config, GatesConfig, register_schema
+from workflow.config.scoring import EvaluationConfig, InferConfig, PredictConfig
+
+__all__ = [
+    "PRECISIONS",
+    "SPLITS",
+    "STAGES",
+    "WINDOW_KINDS",
+    "BackendConfig",
+    "Config",
+    "EvaluationConfig",
+    "GatesConfig",
+    "GenomeConfig",
+    "InferConfig",
+    "LauncherConfig",
+    "LoraConfig",
+    "MixtureConfig",
+    "ModelConfig",
+    "ParallelConfig",
+    "PredictConfig",
+    "SplitConfig",
+    "TrainConfig",
+    "WindowSetConfig",
+    "WindowsConfig",
+    "register_schema",
+]

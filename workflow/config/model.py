@@ -1,0 +1,128 @@
+"""The base model, and how it is trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from omegaconf import MISSING
+
+from workflow.config.backend import PRECISIONS
+from workflow.config.checks import require, require_choice, require_positive, require_share
+
+
+@dataclass
+class ModelConfig:
+    """The base model.
+
+    Attributes
+    ----------
+    name : str
+        Short name, part of the run's name.
+    architecture : str
+        A preset of `workflow.striped_hyena.PRESETS`.
+    checkpoint : str, optional
+        File or folder in any format that `python -m workflow.checkpoint inspect` knows; or, for NVIDIA's
+        tools, `hf://ORGANISATION/NAME` (savanna files on Hugging Face) or `ngc://NAME:VERSION`. Not read by
+        `train=scratch`.
+    checkpoints : dict
+        The published checkpoint for each backend: what `checkpoint` is unless it is set.
+    context_length : int
+        Longest context that the model was trained on, in bases.
+    source : str
+        Where the checkpoint comes from; shown when it is missing.
+    needs_fp8 : bool
+        Whether the weights give near-random scores unless their projections are computed in FP8.
+    tool_sizes : dict
+        What NVIDIA's tools call this architecture (`--model-size`), by backend; one that is not named there
+        cannot run it.
+    """
+
+    name: str = MISSING
+    architecture: str = MISSING
+    checkpoint: str | None = None
+    checkpoints: dict[str, str] = field(default_factory=dict)
+    context_length: int = MISSING
+    source: str = ""
+    needs_fp8: bool = False
+    tool_sizes: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class LoraConfig:
+    """Low-rank adapters (Hu et al. 2021, arXiv:2106.09685): W + alpha/rank · B·A on the named linear layers."""
+
+    rank: int = 32
+    alpha: int = 32
+    dropout: float = 0.05
+    targets: list[str] = field(
+        default_factory=lambda: ["projections", "out_filter_dense", "Wqkv", "out_proj", "l1", "l2", "l3"]
+    )
+
+    def __post_init__(self) -> None:
+        require_positive("train.lora", self, "rank", "alpha")
+        require_share("train.lora", self, "dropout")
+        require(bool(self.targets), "train.lora.targets is empty: no layer would be adapted")
+
+
+@dataclass
+class TrainConfig:
+    """How the model is trained.
+
+    Attributes
+    ----------
+    method : str
+        `lora`, `full` (all weights, from the checkpoint), `scratch` (all weights, from random ones) or `none`
+        (the base model is scored as it is).
+    context_length : int
+        Bases of a training sample.
+    steps, batch_size, accumulate : int
+        Optimizer steps; samples of one forward pass; forward passes of a step.
+    learning_rate, min_learning_rate_share, warmup_steps : float, float, int
+        Linear warm-up, then a cosine down to `min_learning_rate_share · learning_rate`.
+    weight_decay, clip : float
+        AdamW's decay (not on filters, norms and biases) and the largest gradient norm.
+    precision : str
+        `fp32`, `bf16` or `fp8`.
+    validate_every : int
+        Steps between validations; the state is saved with each.
+    validation_samples : int
+        Validation samples scored each time; all when there are fewer.
+    early_stopping : int, optional
+        Stop after this many validations without a new best.
+    reverse_complement : float
+        Probability that a sample is read from the other strand.
+    repeat_weight : float
+        Weight in the loss of soft-masked (lower-case) bases; Evo2 was trained with 0.1.
+    activation_checkpointing : bool
+        Recompute each block in the backward pass: half the memory for a third more time.
+    """
+
+    method: str = MISSING
+    context_length: int = MISSING
+    steps: int = MISSING
+    batch_size: int = 8
+    accumulate: int = 1
+    learning_rate: float = MISSING
+    min_learning_rate_share: float = 0.1
+    warmup_steps: int = 20
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    precision: str = "fp32"
+    validate_every: int = 50
+    validation_samples: int = 64
+    early_stopping: int | None = None
+    reverse_complement: float = 0.5
+    repeat_weight: float = 0.1
+    activation_checkpointing: bool = False
+    lora: LoraConfig = field(default_factory=LoraConfig)
+
+    def __post_init__(self) -> None:
+        require_choice("train.method", self.method, ("lora", "full", "scratch", "none"))
+        require_choice("train.precision", self.precision, PRECISIONS)
+        counts = ("context_length", "steps", "batch_size", "accumulate", "validate_every", "validation_samples")
+        require_positive("train", self, *counts, "clip")
+        require_share("train", self, "reverse_complement", "repeat_weight", "min_learning_rate_share")
+        require(self.warmup_steps >= 0, f"train.warmup_steps={self.warmup_steps} must not be negative")
+        require(self.learning_rate >= 0, f"train.learning_rate={self.learning_rate} must not be negative")
+        if self.early_stopping is not None:
+            require_positive("train", self, "early_stopping")

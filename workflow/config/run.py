@@ -1,0 +1,108 @@
+"""A whole run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING, OmegaConf
+
+from workflow.config.backend import BackendConfig, LauncherConfig, ParallelConfig
+from workflow.config.checks import require, require_choice, require_name
+from workflow.config.genome import GenomeConfig, MixtureConfig, SplitConfig, WindowsConfig
+from workflow.config.model import ModelConfig, TrainConfig
+from workflow.config.scoring import EvaluationConfig, InferConfig, PredictConfig
+
+STAGES = ("download", "prepare", "preprocess", "convert", "train", "predict", "infer", "evaluate")
+
+
+@dataclass
+class GatesConfig:
+    """What happens when a gate sees a meaningless number coming: `stop` or `warn`."""
+
+    checkpoint_precision: str = "stop"
+    context_length: str = "stop"
+    first_validation_loss: str = "stop"
+    finite_loss: str = "stop"
+    adapters_move: str = "stop"
+    parallel_sizes: str = "stop"
+    gpu_memory: str = "stop"
+    disk_space: str = "stop"
+    training_data: str = "warn"
+    mass_outside_acgt: str = "stop"
+    train_test_similarity: str = "stop"
+    split_fractions: str = "warn"
+
+    def __post_init__(self) -> None:
+        for key, action in vars(self).items():
+            require_choice(f"gates.{key}", action, ("stop", "warn"))
+
+
+@dataclass
+class Config:
+    """A whole run.
+
+    Attributes
+    ----------
+    stage : str or list of str
+        Stage names, or `all`.
+    runs_folder, run_name : str
+        The run lives in `runs_folder/run_name`.
+    seed : int
+        Of everything random.
+    dry_run, force, debug : bool
+        Show what would run; redo what is already there; show tracebacks.
+    """
+
+    genome: GenomeConfig = MISSING
+    split: SplitConfig = field(default_factory=SplitConfig)
+    windows: WindowsConfig = field(default_factory=WindowsConfig)
+    mixture: MixtureConfig = field(default_factory=MixtureConfig)
+    model: ModelConfig = MISSING
+    backend: BackendConfig = MISSING
+    parallel: ParallelConfig = field(default_factory=ParallelConfig)
+    launcher: LauncherConfig = field(default_factory=LauncherConfig)
+    train: TrainConfig = MISSING
+    predict: PredictConfig = field(default_factory=PredictConfig)
+    infer: InferConfig = field(default_factory=InferConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    gates: GatesConfig = field(default_factory=GatesConfig)
+    stage: Any = "all"
+    runs_folder: str = "runs"
+    run_name: str = MISSING
+    seed: int = 42
+    dry_run: bool = False
+    force: bool = False
+    debug: bool = False
+
+    def __post_init__(self) -> None:
+        if self.run_name != MISSING:
+            require_name("run_name", self.run_name)
+        require(0 <= self.seed < 2**32, f"seed={self.seed} must lie between 0 and 2**32 − 1")
+        sets = ", ".join(self.windows.sets)
+        require(
+            self.predict.windows in self.windows.sets,
+            f"predict.windows={self.predict.windows} is no set of windows; there are {sets}",
+        )
+        for name in self.mixture.weights:
+            require(
+                name == "regions" or name in self.windows.sets,
+                f"mixture.weights.{name} is no set of windows; there are regions, {sets}",
+            )
+        asked = self.stage if isinstance(self.stage, list) else [self.stage]
+        require(bool(asked), f"stage=[] is empty: use one of {', '.join(STAGES)}, or all")
+        for stage in asked:
+            require_choice("stage", stage, (*STAGES, "all"))
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The stages asked for, in the order in which they run."""
+        asked = self.stage if isinstance(self.stage, list) else [self.stage]
+        return STAGES if "all" in asked else tuple(stage for stage in STAGES if stage in asked)
+
+
+def register_schema() -> None:
+    """Make the schema known to Hydra under the name that `configs/config.yaml` starts from, and `${min:a,b}`."""
+    OmegaConf.register_new_resolver("min", min, replace=True)
+    ConfigStore.instance().store(name="schema", node=Config)
