@@ -19,6 +19,7 @@ lint: $(VENV)/installed
 benchmarks: $(VENV)/installed
 	$(BIN)/python benchmarks/engine.py
 	$(BIN)/python benchmarks/prepare.py
+	$(BIN)/python benchmarks/toolchains.py
 
 # torch by its exact pin and first: a range would take the newest build and gigabytes of CUDA packages.
 $(VENV)/installed: pyproject.toml constraints.txt
