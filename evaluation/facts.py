@@ -85,6 +85,7 @@ class RunFacts:
             ("Training", self._training_line()),
             ("Scoring", self._scoring_line(windows, typical_length)),
             ("Engine", self._engine_line()),
+            *([("Otherwise", notes)] if (notes := self._notes_line()) else []),
             ("Seed", str(self.setting("predict", "seed"))),
             ("Software", ", ".join(f"{k} {v}" for k, v in self.manifests["predict"].value("versions").items())),
             ("Time", self._time_line()),
@@ -132,7 +133,10 @@ class RunFacts:
                 "scratch": "all weights, from random ones",
             }.get(self.method, self.method)
         rank, alpha, targets = (self.setting("train", "train", "lora", key) for key in ("rank", "alpha", "targets"))
-        return f"LoRA, rank {rank}, alpha {alpha}, on {', '.join(targets)}"
+        # The tools of nemo2 know no other layers.
+        fixed = self.setting("train", "backend", "name") == "nemo2"
+        layers = "attention and MLP layers" if fixed else ", ".join(targets)
+        return f"LoRA, rank {rank}, alpha {alpha}, on {layers}"
 
     def _training_line(self) -> str:
         if self.metrics is None or self.metrics.empty:
@@ -159,10 +163,16 @@ class RunFacts:
             self.setting("predict", "predict", "precision"),
         )
 
+    def _notes_line(self) -> str:
+        """Where the backend did otherwise than the settings say."""
+        notes = [note for manifest in self.manifests.values() for note in manifest.content.get("notes", [])]
+        return " ".join(dict.fromkeys(notes))
+
     def _engine_line(self) -> str:
         manifest = self.manifests["predict"]
+        versions = sorted({str(tool["version"]) for tool in manifest.content.get("tools", []) if "version" in tool})
         return _join(
-            self.setting("predict", "backend", "name"),
+            " and ".join(versions) or self.setting("predict", "backend", "name"),
             manifest.value("accelerator"),
             manifest.value("host", "system"),
             plural(manifest.value("host", "cores"), "core"),

@@ -21,6 +21,7 @@ from tests.checkpoints.conftest import (
 )
 from workflow.checkpoint import main
 from workflow.checkpoints import load_model
+from workflow.striped_hyena.adapters import add_lora
 
 FASTA = NVIDIA / "input.fasta"
 
@@ -65,6 +66,16 @@ def test_convert_there_and_back(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert run("convert", NEMO2, tmp_path / "s.pt", "--to", "savanna") == 0
     assert run("inspect", tmp_path / "s.pt") == 0
     assert "savanna" in capsys.readouterr().out
+
+
+def test_converting_an_adapter_says_what_it_was_merged_into(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    adapted = add_lora(load_model(MBRIDGE).float(), rank=2, alpha=4, dropout=0, targets=["l1"])
+    adapted.save_pretrained(str(tmp_path / "adapter"))
+    file = tmp_path / "adapter" / "adapter_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"base_model_name_or_path": str(MBRIDGE)}))
+    assert run("convert", tmp_path / "adapter", tmp_path / "out.safetensors") == 0
+    told = capsys.readouterr().out.strip()
+    assert told.endswith(f"with the adapter {tmp_path / 'adapter'} merged into it") and str(MBRIDGE) in told
 
 
 def test_compare_exits_with_1_when_they_differ(capsys: pytest.CaptureFixture[str]) -> None:

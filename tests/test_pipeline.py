@@ -362,7 +362,8 @@ def test_stage_before_it_ran_again_with_the_same_settings(settings: Config, ran:
 def test_training_is_left_out(settings: Config, ran: list[str]) -> None:
     run(settings, stage="all")
     told = reasons(settings, stage="all", train=replace(settings.train, method="none"))
-    assert told["convert"] == "train.method was lora, is none"
+    assert told["convert"] == "done with the same settings and inputs", "the checkpoint is the same"
+    assert told["predict"] == "train is no longer part of the run"
     assert "train" not in told
     folder = run(settings, stage="all", train=replace(settings.train, method="none"))
     assert (folder / "train" / MANIFEST).exists(), "days of work of a GPU"

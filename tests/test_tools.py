@@ -142,6 +142,8 @@ def test_flags_and_keys_that_do_nothing_are_told(tmp_path: Path, capsys: pytest.
     assert tools.main(["--dry-run", "--backend", "mbridge", *PREDICT, "--devices=2"]) == 0
     told = capsys.readouterr().err.splitlines()[-1]
     assert told == "WARNING predict_evo2 of mbridge 2026.05 accepts --devices and does nothing with it"
+    assert tools.main(["--dry-run", "--backend", "mbridge", *PREDICT, "--mask-phy"]) == 0
+    assert "accepts --mask-phylogenetic-tags and does nothing" in capsys.readouterr().err.splitlines()[-1]
     config = tmp_path / "c.yaml"
     config.write_text("- {datapaths: [a.fa], subsample: 1}\n- {seed: 1, hf_tokenizer_model_path: x}\n")
     arguments = ["--dry-run", "--backend", "nemo2", "preprocess_evo2", "--config", str(config)]

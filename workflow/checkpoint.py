@@ -94,9 +94,10 @@ def _convert(options: argparse.Namespace) -> int:
     refuse_to_overwrite(options.out, force=options.force)
     weights = read_weights(options.path, _config(options))
     written = write(weights, options.out, options.to, options.precision)
+    merged = f" {weights.path}, with the adapter {options.path} merged into it" if weights.adapter else ""
     say(
         f"{options.out}: {written['format']}, {written['parameters']:,} parameters, {_size(written['bytes'])}, "
-        f"from {weights.format}"
+        f"from {weights.format}{merged}"
     )
     return 0
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from workflow.console import say
-from workflow.errors import InputError
+from workflow.errors import InputError, ToolError
 
 if TYPE_CHECKING:
     from workflow.preflight.hardware import Gpu
@@ -208,7 +208,11 @@ def look_at_tools(request: Request) -> Iterator[Finding]:
 
     toolchain = request.backend if request.needs_tools else None
     try:
-        installed = find_toolchain(cache=user_cache(), toolchain=toolchain)
+        installed = find_toolchain(cache=user_cache(), toolchain=toolchain, every_tool=True)
+    except ToolError as error:
+        remedy = "start that program by hand; some do not start without a driver"
+        yield Finding("tools", "broken", str(error), remedy)
+        return
     except InputError as error:
         yield Finding("tools", request.missing(), str(error), "look at them one by one with --backend")
         return
@@ -218,14 +222,14 @@ def look_at_tools(request: Request) -> Iterator[Finding]:
         return
     name = f"{installed.toolchain} {installed.version}"
     yield Finding("tools", "ok", f"{name}, {len(installed.tools)} tools")
+    if good := [tool for tool, difference in installed.differences.items() if not difference]:
+        yield Finding("tools", "ok", f"flags as expected: {', '.join(good)}")
     for tool, difference in installed.differences.items():
         if difference.missing:
             remedy = f"give the version that is installed as backend.version, or do without these flags of {tool}"
             yield Finding("tools", "broken", f"{tool} of {name}: {difference}", remedy)
         elif difference.unknown:
             yield Finding("tools", "warning", f"{tool} of {name}: {difference}", "a newer version: try it with dry_run")
-        else:
-            yield Finding("tools", "ok", f"{tool}: its flags are those of {name}")
     if absent := sorted(set(installed.contract.tools) - set(installed.tools)):
         yield Finding("tools", "warning", f"not on the path: {', '.join(absent)}", "install the tools again")
 
@@ -237,7 +241,8 @@ def look_at_gpus(request: Request) -> Iterator[Finding]:
     seen = gpus()
     if not seen:
         text = "no GPU is seen" if shutil.which("nvidia-smi") else "no GPU is seen (there is no nvidia-smi)"
-        yield Finding("GPU", request.missing(), text, "start the container with --gpus all, or use backend.device=cpu")
+        otherwise = "; NVIDIA's tools need one" if request.needs_tools else ", or use backend.device=cpu"
+        yield Finding("GPU", request.missing(), text, f"start the container with --gpus all{otherwise}")
         return
     yield from (_judge_gpu(gpu, request) for gpu in seen)
     if torch_build() == "the CPU":
@@ -356,7 +361,7 @@ def look_at_checkpoints(request: Request) -> Iterator[Finding]:
     here = {name: path for name, model in models.items() if (path := _find_weights(_checkpoint(model, "local")))}
     for name, path in here.items():
         yield Finding("weights", "ok", f"{name}: {path}, {_gib(path):.2f} GiB")
-    if here.keys() <= {"tiny"}:
+    if here.keys() <= {"tiny"} and not request.needs_tools:  # NVIDIA's tools fetch them
         remedy = "download them as configs/model/*.yaml say, or let NVIDIA's tools fetch them (backend=nemo2)"
         yield Finding("weights", "warning", "none of the published weights are here", remedy)
 

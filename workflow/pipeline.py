@@ -7,6 +7,7 @@ fingerprint is skipped.
 
 from __future__ import annotations
 
+import glob
 import os
 import shlex
 import shutil
@@ -42,6 +43,8 @@ from workflow.stages.context import StageContext
 
 #: Written into a stage's folder while it works in place.
 _IN_PLACE = "in_place.json"
+#: Where the logs of tools are until their stage is published, and stay when it fails.
+LOGS = "logs"
 #: Stages that a later one reads when they are there and up to date, and does without when not.
 _OPTIONAL = ("infer",)
 _UNCHANGED = "done with the same settings and inputs"
@@ -70,6 +73,8 @@ class Stage:
         Counts up when its artefacts change their format.
     in_place : bool
         Whether it keeps its state in its folder and goes on from there, instead of building aside.
+    tools : tuple of str
+        Programs of NVIDIA's that it starts, whose further flags (`backend.extra`) are part of its settings.
     tells_paths : bool
         Whether its artefacts tell where its files lie, so that a file that was moved is another one to it.
     """
@@ -83,7 +88,16 @@ class Stage:
     forecast: Callable[[Config], list[str]] | None = None
     version: int = 1
     in_place: bool = False
+    tools: tuple[str, ...] = ()
     tells_paths: bool = False
+
+    def settings(self, config: Config, values: dict[str, Any]) -> dict[str, Any]:
+        """What it reads of the configuration, by dotted key; `values` is the configuration as plain values."""
+        told = {key: lookup(values, key) for key in self.sections}
+        if config.backend.name == "local":
+            return told
+        extra = {tool: config.backend.extra[tool] for tool in self.tools if config.backend.extra.get(tool)}
+        return told | {f"backend.extra.{tool}": flags for tool, flags in extra.items()}
 
     def tell_files(self, inputs: list[dict[str, Any]]) -> list[Any]:
         """What makes its files those they are: what they hold and, for `tells_paths`, where they lie."""
@@ -104,7 +118,9 @@ def _checkpoint_files(config: Config) -> list[Path]:
     if checkpoint is None or convert.is_published(checkpoint):
         return []
     path = Path(checkpoint)
-    return [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
+    if path.is_dir():
+        return sorted(file for file in path.rglob("*") if file.is_file())
+    return [path] if path.is_file() else sorted(path.parent.glob(f"{glob.escape(path.name)}.part*"))
 
 
 def _named_checkpoint(config: Config) -> list[str]:
@@ -159,6 +175,7 @@ PIPELINE = {
             ("model.architecture", "model.tool_sizes", "backend.name"),
             files=_checkpoint_files,
             names=_named_checkpoint,
+            tools=convert.TOOLS,
         ),
         Stage(
             "train",
@@ -166,14 +183,23 @@ PIPELINE = {
             ("train", *_PARALLEL, "backend.name", "seed"),
             ("preprocess", "convert"),
             in_place=True,
+            tools=("train_evo2",),
         ),
-        Stage("predict", predict.predict, ("predict", "backend.name"), ("prepare", "convert", "train"), version=2),
+        Stage(
+            "predict",
+            predict.predict,
+            ("predict", "backend.name"),
+            ("prepare", "convert", "train"),
+            version=2,
+            tools=("predict_evo2",),
+        ),
         Stage(
             "infer",
             infer.infer,
             ("infer", "predict.precision", "backend.name", "seed"),
             ("prepare", "convert", "train"),
             files=_prompt_files,
+            tools=("infer_evo2",),
         ),
         Stage(
             "evaluate",
@@ -294,8 +320,11 @@ class Run:
         """
         from workflow.backends import Workplace, open_backend
 
-        backend = open_backend(self.config, Workplace(self.folder / stage))
-        return backend.script(self.config, stage, self.folder)
+        config = self.config
+        if stage == "convert" and (found := convert.checkpoint(config)):
+            config = replace(config, model=replace(config.model, checkpoint=found))
+        backend = open_backend(config, Workplace(self.folder / stage))
+        return backend.script(config, stage, self.folder)
 
     def execute(self) -> None:
         """Run or skip the stages that are asked for.
@@ -342,7 +371,7 @@ class Run:
         inputs = describe_inputs(stage.files(self.config) if stage.files else [], known)
         identity = {
             "version": stage.version,
-            "config": {key: lookup(self._settings, key) for key in stage.sections},
+            "config": stage.settings(self.config, self._settings),
             "files": stage.tell_files(inputs),
             "stages": {name: before[name].fingerprint for name in self._after(stage) if name in before},
         }
@@ -373,8 +402,10 @@ class Run:
         started, clock = provenance.now(), time.monotonic()
         building = self._in_place(step) if stage.in_place else publish(target)
         with building as out:
-            context = StageContext(self.config, out, self.folder, gates)
+            logs = None if stage.in_place else self.folder / LOGS / stage.name
+            context = StageContext(self.config, out, self.folder, gates, logs)
             counts = stage.run(context)
+            _publish_logs(logs, out)
             step = step.with_downloads()
             seconds = round(time.monotonic() - clock, 3)
             manifest = {
@@ -419,3 +450,11 @@ class Run:
         """Fingerprint of the work that lies in the stage's folder."""
         path = self.folder / stage.name / _IN_PLACE
         return read_json(path)["fingerprint"] if path.exists() else None
+
+
+def _publish_logs(logs: Path | None, out: Path) -> None:
+    """Put the logs of a stage that ended well beside what it made."""
+    if logs is not None and logs.exists():
+        os.replace(logs, out / LOGS)
+        if not any(logs.parent.iterdir()):
+            logs.parent.rmdir()

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
+from dataclasses import fields
+from difflib import get_close_matches
 
 import hydra
 import yaml
@@ -12,6 +15,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from workflow import config as schema
 from workflow.config import Config, register_schema
 from workflow.console import complain, say
 from workflow.dry_run import describe, write_commands
@@ -21,6 +25,8 @@ from workflow.pipeline import Run
 register_schema()
 #: Lines of Hydra's messages that tell of its own workings.
 _ABOUT_HYDRA = ("full_key:", "reference_type=", "object_type=", "Config search path:", "provider=")
+_UNKNOWN_KEY = re.compile(r"Key '([^']*)' not in '(\w+)'")
+_PLUS = re.compile(r"To append to your config use \S+ ")
 #: What the system says of a folder or disk that the user can mend.
 _ERRNO_OF_USERS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EEXIST)
 
@@ -51,7 +57,18 @@ def explain(error: Exception) -> str:
         return "a configuration file is not UTF-8 text; save it as UTF-8"
     causes = [error, *((error.__cause__,) if error.__cause__ else ())]
     lines = [line.strip() for cause in causes for line in str(cause).splitlines()]
-    return " ".join(line for line in lines if line and not line.startswith(_ABOUT_HYDRA))
+    told = " ".join(line for line in lines if line and not line.startswith(_ABOUT_HYDRA))
+    if match := _UNKNOWN_KEY.search(told):
+        # Adding it with a plus, as Hydra proposes, works for entries of dictionaries only.
+        told = _PLUS.sub("", told) + _nearest(*match.groups())
+    return told
+
+
+def _nearest(key: str, section: str) -> str:
+    """The keys of a section of the schema that are spelt nearly so."""
+    known = [field.name for field in fields(getattr(schema, section, None) or Config)]
+    near = get_close_matches(key, known, n=2)
+    return f"; did you mean {' or '.join(near)}?" if near else f"; it has {', '.join(known)}"
 
 
 def run_stages(settings: DictConfig, show_traceback: bool) -> None:
@@ -68,6 +85,9 @@ def run_stages(settings: DictConfig, show_traceback: bool) -> None:
         report = run.folder / "evaluate" / "report.html"
         if "evaluate" in config.stages:
             say(f"report: {report.resolve()}")
+    except KeyboardInterrupt:
+        complain("stopped; the same command goes on from what is there")
+        sys.exit(130)
     except (InputError, OSError) as error:
         if show_traceback or not (isinstance(error, InputError) or error.errno in _ERRNO_OF_USERS):
             raise

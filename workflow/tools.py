@@ -78,7 +78,7 @@ def checked_line(contract: Contract, tool: str, words: Sequence[str], processes:
     """
     parsed = contract.check(tool, words)
     definition = contract.tool(tool)
-    for name in (word.partition("=")[0] for word in words):
+    for name in (_meant(word.partition("=")[0], definition) for word in words):
         if name in definition.ignored:
             complain(f"WARNING {tool} of {contract} accepts {name} and does nothing with it")
     if tool == "preprocess_evo2":
@@ -92,6 +92,12 @@ def checked_line(contract: Contract, tool: str, words: Sequence[str], processes:
     if definition.torchrun or processes is not None:
         return ["torchrun", "--nproc-per-node", str(processes or 1), "--no-python", *line]
     return line
+
+
+def _meant(name: str, tool: Tool) -> str:
+    """The flag that argparse takes a word for: the beginning of a long flag is enough."""
+    begins = [known for known in tool.by_name if known.startswith(name)] if name.startswith("--") else []
+    return begins[0] if name not in tool.by_name and len(begins) == 1 else name
 
 
 def unread_keys(contract: Contract, config: Path) -> list[str]:

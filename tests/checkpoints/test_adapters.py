@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.distributed import checkpoint as dcp
 
 from tests.checkpoints.conftest import (
     CHECKPOINTS,
@@ -26,6 +27,7 @@ from tests.checkpoints.conftest import (
 )
 from workflow.checkpoints import adapter_shifts, load_model, read_weights, write_ours
 from workflow.checkpoints.adapters import Adapter, open_adapter
+from workflow.checkpoints.formats import open_checkpoint
 from workflow.errors import InputError
 from workflow.striped_hyena import ModelConfig, StripedHyena2
 from workflow.striped_hyena.adapters import add_lora, load_adapter
@@ -218,3 +220,21 @@ def test_the_rank_of_the_settings_must_be_that_of_the_tensors(tmp_path: Path) ->
     file.write_text(file.read_text().replace("  dim: 4\n", "  dim: 16\n"))
     with pytest.raises(InputError, match=r"run_config\.yaml says rank 16, the tensors have 4"):
         read_weights(MBRIDGE, adapter=folder)
+
+
+def test_a_norm_that_was_trained_alone_beside_the_adapters(tmp_path: Path) -> None:
+    """No whole layer tells the pattern: the settings of the model do."""
+    opened = open_checkpoint(NEMO2_LORA)
+    norm = "module.decoder.final_norm.weight"
+    state = {name: opened.store.read(name) for name in opened.store.infos if ".adapter." in name or name == norm}
+    folder = tmp_path / NEMO2_LORA.name
+    shutil.copytree(NEMO2_LORA / "context", folder / "context")
+    with pytest.warns(UserWarning, match=r"torch\.distributed is disabled"):
+        dcp.save(state, checkpoint_id=folder / "weights", no_dist=True)
+    merged, expected = load_model(NEMO2, adapter=folder), load_model(NEMO2, adapter=NEMO2_LORA)
+    assert not torch.equal(expected.norm.scale, load_model(NEMO2).norm.scale.float())
+    for name, tensor in expected.state_dict().items():
+        assert torch.equal(merged.state_dict()[name], tensor), name
+    (folder / "context" / "model.yaml").unlink()
+    with pytest.raises(InputError, match=r"decoder\.final_norm\.weight beside its adapters, but no settings"):
+        open_adapter(folder)

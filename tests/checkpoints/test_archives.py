@@ -132,10 +132,44 @@ def test_a_file_cut_anywhere_is_an_input_error(data: st.DataObject, tmp_path_fac
 
 def test_the_old_format_and_other_files_are_refused(tmp_path: Path) -> None:
     old = saved(tmp_path / "old.pt", _use_new_zipfile_serialization=False)
-    with pytest.raises(InputError, match=r"old\.pt is damaged or not a plain table of weights: File is not a zip"):
+    with pytest.raises(InputError, match=r"old\.pt is damaged or not a plain table of weights: it is no zip file"):
         ArchiveStore(Piece.whole(old))
     packed = tmp_path / "packed.pt"
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a/data.pkl", pickle.dumps({}, 2))
     with pytest.raises(InputError, match="compressed"):
         ArchiveStore(Piece.whole(packed))
+
+
+def test_a_file_that_may_not_be_read_is_not_called_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = saved(tmp_path / "a.pt", {"w": torch.ones(4)})
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(InputError, match=r"a\.pt cannot be read: Permission denied"):
+        ArchiveStore(Piece.whole(path))
+
+
+@pytest.mark.parametrize(
+    ("kept", "message"),
+    [
+        ((0, 1), r"cut short, or a part behind x\.pt\.part1 is missing"),
+        ((1, 2), r"no part is there before x\.pt\.part1"),
+    ],
+)
+def test_the_first_and_the_last_part_are_missed(tmp_path: Path, kept: tuple[int, ...], message: str) -> None:
+    content = saved(tmp_path / "a.pt", {"w": torch.ones(256)}).read_bytes()
+    size = len(content) // 3 + 1
+    parts = [tmp_path / f"x.pt.part{number}" for number in range(3)]
+    for number, part in enumerate(parts):
+        part.write_bytes(content[number * size : (number + 1) * size])
+    with pytest.raises(InputError, match=message):
+        ArchiveStore(*(Piece.whole(parts[number]) for number in kept))
+
+
+def test_a_single_tensor_is_no_table(tmp_path: Path) -> None:
+    torch.save(torch.ones(2), tmp_path / "a.pt")
+    with pytest.raises(InputError, match="holds a single tensor, not a table of weights"):
+        ArchiveStore(Piece.whole(tmp_path / "a.pt"))

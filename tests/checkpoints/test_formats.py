@@ -17,6 +17,7 @@ from tests.checkpoints.conftest import (
     SAVANNA,
     VORTEX,
 )
+from workflow.artifacts import write_json
 from workflow.checkpoints import Format, is_complete, sniff, write_ours
 from workflow.checkpoints.formats import open_checkpoint
 from workflow.errors import InputError
@@ -121,6 +122,38 @@ def test_what_is_no_checkpoint_is_told_in_one_line(tmp_path: Path, make: object,
     with pytest.raises(InputError, match=message) as caught:
         sniff(make(tmp_path))  # type: ignore[operator]
     assert "\n" not in str(caught.value)
+
+
+def test_a_folder_around_checkpoints_names_them(tmp_path: Path, small: StripedHyena2) -> None:
+    download = tmp_path / "download"
+    download.mkdir()
+    (download / "x.pt.part0").touch()
+    (download / "x.pt.part1").touch()
+    with pytest.raises(InputError, match=rf"download is no checkpoint, but holds some: give {download}/x\.pt$"):
+        sniff(download)
+    convert = tmp_path / "run" / "convert"
+    convert.mkdir(parents=True)
+    (convert / "checkpoint").symlink_to(NEMO2, target_is_directory=True)
+    with pytest.raises(InputError, match=rf"give {convert}/checkpoint$"):
+        sniff(convert)
+    write_ours(small, tmp_path / "run" / "other" / "model.safetensors")
+    with pytest.raises(InputError, match=rf"give {convert}/checkpoint, or {tmp_path}/run/other$"):
+        sniff(tmp_path / "run")
+    for number in range(9):
+        write_ours(small, tmp_path / "run" / f"model_{number}" / "model.safetensors")
+    with pytest.raises(InputError, match=r"or one of 5 more$"):
+        sniff(tmp_path / "run")
+
+
+def test_the_folder_of_a_training_names_its_best_checkpoint(tmp_path: Path) -> None:
+    for name in ("iter_0000003", "iter_0000006"):
+        shutil.copytree(MBRIDGE_LORA, tmp_path / "results" / name)
+    rows = [{"path": f"results/iter_000000{step}", "best": step == 3} for step in (3, 6)]
+    write_json(tmp_path / "checkpoints.json", rows)
+    best = tmp_path / "results" / "iter_0000003"
+    with pytest.raises(InputError, match=f"but a training: give {best}, whose validation loss is the lowest"):
+        sniff(tmp_path)
+    assert sniff(best) is Format.MBRIDGE_LORA
 
 
 def test_a_checkpoint_is_complete_when_every_shard_has_its_length(tmp_path: Path) -> None:

@@ -250,3 +250,18 @@ def test_the_names_of_the_norms_without_transformer_engine(tmp_path: Path) -> No
     model = load_model(folder)
     for name, tensor in loaded("mbridge").state_dict().items():
         assert torch.equal(model.state_dict()[name], tensor), name
+
+
+def test_a_model_of_mbridge_from_random_weights_knows_fewer_tokens(tmp_path: Path) -> None:
+    opened = open_checkpoint(MBRIDGE)
+    state = {name: opened.store.read(name) for name in opened.store.infos}
+    embedding = "embedding.word_embeddings.weight"
+    state[embedding] = state[embedding][:256].clone()
+    folder = shutil.copytree(
+        MBRIDGE / "iter_0000001", tmp_path / "iter_0000001", ignore=shutil.ignore_patterns("*.distcp", ".metadata")
+    )
+    with pytest.warns(UserWarning, match=r"torch\.distributed is disabled"):
+        dcp.save(state, checkpoint_id=folder, no_dist=True)
+    assert load_model(folder).config == replace(CONFIG, vocabulary=256)
+    with pytest.raises(InputError, match="vocabulary 256 instead of 512"):
+        load_model(folder, CONFIG)

@@ -96,6 +96,14 @@ def test_bad_rendezvous(rendezvous: str) -> None:
         start(LauncherConfig(name="torchrun", rendezvous=rendezvous), TRAIN)
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
+def test_machines_that_would_each_wait_for_themselves(host: str) -> None:
+    launcher = LauncherConfig(name="torchrun", rendezvous=f"{host}:29500")
+    assert values(start(launcher, TRAIN, ParallelConfig(devices=8)), "--nnodes") == ["1"]
+    with pytest.raises(InputError, match=r"is each machine itself: with parallel\.nodes=2 give the name of the first"):
+        start(launcher, TRAIN, ParallelConfig(nodes=2, devices=8))
+
+
 def test_bad_node_rank() -> None:
     with pytest.raises(InputError, match=r"launcher\.node_rank=2 counts from 0 and must be below parallel\.nodes=2"):
         start(LauncherConfig(name="torchrun", node_rank=2), TRAIN, ParallelConfig(nodes=2))
@@ -156,6 +164,21 @@ def test_settings_of_a_container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert f"{tmp_path}/home/genomes:/genomes" in values(program, "-v")
     assert values(program, "-w") == [str(tmp_path)]
     assert program.folder is None
+
+
+@pytest.mark.parametrize("fault", [RuntimeError("Could not determine home directory."), PermissionError(13, "denied")])
+def test_user_without_a_home(fault: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_home() -> Path:
+        raise fault
+
+    for variable in ("HF_HOME", "BIONEMO_CACHE_DIR"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(Path, "home", no_home)
+    with pytest.raises(InputError, match=r"^launcher=docker keeps downloads in your home.*: set HF_HOME to a folder"):
+        start(LauncherConfig(name="docker"), CONVERT)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    monkeypatch.setenv("BIONEMO_CACHE_DIR", str(tmp_path / "bionemo"))
+    assert f"{tmp_path}/hf:{tmp_path}/hf" in values(start(LauncherConfig(name="docker"), CONVERT), "-v")
 
 
 def test_container_without_gpus() -> None:

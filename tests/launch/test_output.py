@@ -66,6 +66,8 @@ def test_text_without_lines_is_cut() -> None:
     pipe = Pipe()
     lines = pipe.read(b"x" * 40_000, b"x" * 40_000)
     assert [len(line) for line in lines] == [80_000]
+    # What is kept for the diagnosis and shown on a failure is not a wall of letters.
+    assert [len(line) for line in pipe.output.lines] == [2000]
     assert pipe.end() == []
 
 

@@ -17,6 +17,7 @@ from workflow.preflight.hardware import GIB, HostMemory
 from workflow.preflight.memory import (
     Work,
     adapter_parameters,
+    blocks_recomputed_together,
     check_memory,
     estimate_memory,
     largest_micro_batch,
@@ -222,7 +223,7 @@ def test_what_fits_passes(configure: Configure) -> None:
             "model=evo2_7b backend=mbridge parallel.gpu=H100-80GB parallel.devices=8 train=full",
             "train",
             r"weights 12\.3, gradients 24\.5, optimizer 9\.2.*Use train\.activation_checkpointing=true, with at most "
-            r"train\.batch_size=4\.",
+            r"train\.batch_size=2\.",
         ),
         (
             "model=evo2_40b_bf16 backend=mbridge parallel.gpu=H100-80GB parallel.devices=8",
@@ -233,7 +234,8 @@ def test_what_fits_passes(configure: Configure) -> None:
             "model=evo2_40b_bf16 backend=mbridge parallel.gpu=H100-80GB parallel.devices=8 train=full "
             "train.activation_checkpointing=true",
             "train",
-            r"Use parallel\.nodes=2 parallel\.tensor=16, with at most train\.batch_size=\d+\.",
+            r"Use parallel\.nodes=2 parallel\.tensor=16 launcher=torchrun launcher\.rendezvous=HOST:PORT, with at most "
+            r"train\.batch_size=\d+\.",
         ),
         (
             "model=evo2_7b backend=mbridge parallel.gpu=H100-80GB train=full train.activation_checkpointing=true",
@@ -288,6 +290,48 @@ def test_lora_on_nemo2_recomputes_only_when_patched(configure: Configure, monkey
     assert not recomputes(config)
     with pytest.raises(GateError, match=r"Use train\.activation_checkpointing=true, with at most"):
         judged(config, "train")
+
+
+def test_a_patched_host_says_nothing_of_a_container(configure: Configure, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workflow.patching.is_applied", lambda name: True)
+    overrides = ("model=evo2_7b", *ON_HOPPER, "train.batch_size=1", "train.activation_checkpointing=true")
+    config = configure(*overrides, "launcher=docker")
+    assert recomputes(configure(*overrides)) and not recomputes(config)
+    with pytest.raises(GateError, match=r"inside the container, launcher=process after `python -m workflow\.patches"):
+        judged(config, "train")
+
+
+@pytest.mark.parametrize(
+    ("model", "blocks"),
+    [("evo2_1b_base", 5), ("evo2_7b_base", 4), ("evo2_7b", 4), ("evo2_20b", 4), ("evo2_40b_base", 2), ("evo2_40b", 2)],
+)
+def test_tools_recompute_several_blocks_together(model: str, blocks: int, configure: Configure) -> None:
+    shape = PRESETS[model]
+    recomputing = ("train=full", "train.activation_checkpointing=true", f"model={model}")
+    config = configure("backend=mbridge", *recomputing)
+    assert blocks_recomputed_together(config, shape) == blocks
+    assert blocks_recomputed_together(configure("backend=local", *recomputing), shape) == 1
+    one = configure(
+        "backend=mbridge",
+        *recomputing,
+        "+backend.extra.train_evo2={--activation-checkpoint-recompute-num-layers: '1'}",
+    )
+    assert blocks_recomputed_together(one, shape) == 1
+    work = Work(1, 8192)
+    alone, together = (estimate_memory(c, "train", shape, work).activations for c in (one, config))
+    unit = estimate_memory(config, "train", shape, work, recompute=False).activations / len(shape.pattern) * blocks
+    # With the inputs of fewer units to keep, two blocks together need less than one alone.
+    assert (alone < together) == (blocks > 2)
+    assert 0.5 * unit < together < 2.5 * unit
+
+
+def test_tools_generate_without_a_batch_size(configure: Configure) -> None:
+    """No setting of ours decides how many prompts they continue at a time, so that none is recommended."""
+    config = configure("model=evo2_40b_bf16", *ON_HOPPER)
+    shape = PRESETS["evo2_40b"]
+    assert len(memory_lines(config, "infer", shape, gpus_of(config))) == 1
+    with pytest.raises(GateError, match=r"Use parallel\.tensor=2\. Override"):
+        judged(config, "infer")
 
 
 def test_unknown_gpus_are_not_judged(configure: Configure) -> None:

@@ -69,7 +69,7 @@ def test_pairs_that_are_good(overrides: str, configure: Configure) -> None:
         (
             "model=evo2_40b backend=mbridge parallel.gpu=B200 backend.precision=fp8",
             "need FP8 on Hopper.*In FP8 on Blackwell their loss is 1.789 nats per base, on Hopper 0.922. Use a Hopper "
-            "GPU, or model=evo2_40b_bf16 (0.927 with FP8, 0.956 without).",
+            "GPU, or model=evo2_40b_bf16 (0.927 with FP8, 0.956 without) with predict.precision=bf16.",
         ),
         (
             "model=evo2_1b_base backend=nemo2 parallel.gpu=L40S backend.precision=fp8",
@@ -86,7 +86,22 @@ def test_pairs_that_are_good(overrides: str, configure: Configure) -> None:
         ),
         (
             "model=evo2_7b backend=nemo2 parallel.gpu=V100-32GB",
-            "bfloat16, which needs compute capability 8.0 (Ampere or later). Use another GPU, or backend=local.",
+            "bfloat16, which needs compute capability 8.0 (Ampere or later). Use an Ampere GPU or a later one, or "
+            "backend=local.",
+        ),
+        (
+            "model=evo2_7b backend=nemo2 parallel.gpu=V100-32GB backend.precision=fp8",
+            "FP8 needs compute capability 8.9 (Ada, Hopper or later). Use an Ampere GPU or a later one, or "
+            "backend=local.",
+        ),
+        (
+            "model=evo2_1b_base backend=nemo2 parallel.gpu=T4 backend.precision=fp8",
+            "FP8 needs compute capability 8.9 (Ada, Hopper or later). Use an Ampere GPU or a later one, Hopper for "
+            "these weights.",
+        ),
+        (
+            "model=evo2_40b_base backend=nemo2 parallel.gpu=V100-32GB",
+            "bfloat16, which needs compute capability 8.0 (Ampere or later).",
         ),
         (
             "model=evo2_7b model.needs_fp8=true model.name=mine backend=nemo2",

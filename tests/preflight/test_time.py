@@ -54,7 +54,7 @@ def test_float32_does_not_reach_the_tensor_cores(configure: Configure) -> None:
 def test_line(seconds: float, told: str, configure: Configure) -> None:
     config = configure("model=evo2_7b", *ON_HOPPER, "parallel.nodes=2")
     line = time_line(config, "bf16", gpus_of(config), seconds)
-    assert line == f"time: about {told} on 16 × H100-80GB, if they reach 35% of 989 TFLOP/s"
+    assert line == f"time: about {told} of computing on 16 × H100-80GB, if they reach 35% of 989 TFLOP/s"
 
 
 def test_unknown_gpus(configure: Configure, nvidia_smi: object) -> None:

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from torch import nn
 
 from tests.striped_hyena.conftest import SMALL, random_bases
+from workflow.checkpoints import fp8_scales
 from workflow.errors import InputError
 from workflow.striped_hyena import StripedHyena2, score_sequences
 from workflow.striped_hyena.adapters import add_lora
-from workflow.striped_hyena.fp8 import Fp8Linear, emulate_fp8, read_fp8_scales, round_e4m3, scales_of
+from workflow.striped_hyena.fp8 import Fp8Linear, emulate_fp8, round_e4m3, scales_of
 
 HYENA = ("blocks.0.projections", "blocks.1.projections", "blocks.2.projections", "blocks.4.projections")
 
@@ -212,10 +213,19 @@ def published(folder: Path, states: dict[str, Any]) -> Path:
 
 def test_scales_of_a_published_file(tmp_path: Path, model: StripedHyena2) -> None:
     states = {name: extra_state(2.0**number, 100.0 + number) for number, name in enumerate(HYENA)}
-    scales = read_fp8_scales(published(tmp_path, states))
+    scales = fp8_scales(published(tmp_path, states))
     assert scales == {name: (2.0**number, 100.0 + number) for number, name in enumerate(HYENA)}
     emulate_fp8(model, scales)
     assert torch.isfinite(model(random_bases(1, 30)).logits).all()
+
+
+def test_scales_of_a_published_file_in_parts(tmp_path: Path) -> None:
+    whole = published(tmp_path, {name: extra_state(2.0, 3.0) for name in HYENA})
+    content = whole.read_bytes()
+    half = len(content) // 2
+    (tmp_path / "y.pt.part0").write_bytes(content[:half])
+    (tmp_path / "y.pt.part1").write_bytes(content[half:])
+    assert fp8_scales(tmp_path / "y.pt.part0") == fp8_scales(whole) == dict.fromkeys(HYENA, (2.0, 3.0))
 
 
 def test_states_that_hold_nothing(tmp_path: Path) -> None:
@@ -225,8 +235,8 @@ def test_states_that_hold_nothing(tmp_path: Path) -> None:
         "blocks.2.projections": torch.empty(0, dtype=torch.uint8),
         "blocks.3.inner_mha_cls.Wqkv": extra_state(7.0, 7.0),
     }
-    assert read_fp8_scales(published(tmp_path, states)) == {}
-    assert read_fp8_scales(published(tmp_path, {})) == {}
+    assert fp8_scales(published(tmp_path, states)) == {}
+    assert fp8_scales(published(tmp_path, {})) == {}
 
 
 def test_state_as_a_tensor_of_bytes() -> None:
@@ -262,7 +272,7 @@ def test_damaged_states_are_one_line(state: Any, told: str, tmp_path: Path, monk
     monkeypatch.chdir(tmp_path)
     path = published(tmp_path, {"blocks.0.projections": state})
     with pytest.raises(InputError, match=rf"x\.pt: blocks\.0\.projections\._extra_state.*{told}") as caught:
-        read_fp8_scales(path)
+        fp8_scales(path)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "intruded").exists()
 
@@ -270,10 +280,10 @@ def test_damaged_states_are_one_line(state: Any, told: str, tmp_path: Path, monk
 def test_damaged_files_are_one_line(tmp_path: Path) -> None:
     path = tmp_path / "x.pt"
     with pytest.raises(InputError, match=r"^checkpoint .*x\.pt does not exist$"):
-        read_fp8_scales(path)
+        fp8_scales(path)
     path.write_bytes(b"nonsense")
     with pytest.raises(InputError, match=r"^checkpoint .*x\.pt is damaged or not a plain table"):
-        read_fp8_scales(path)
+        fp8_scales(path)
     torch.save([1, 2], path)
     with pytest.raises(InputError, match=r"^checkpoint .*x\.pt holds a list, not a table of weights"):
-        read_fp8_scales(path)
+        fp8_scales(path)

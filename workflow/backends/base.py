@@ -76,16 +76,26 @@ class Workplace:
     Attributes
     ----------
     folder : Path
-        The folder that the stage builds: logs and the tools' own files go there.
+        The folder that the stage builds: the tools' own files go there.
     commands : list of dict
-        Programs that were started: the line as one would type it, and why single flags are there.
+        Programs that were started: the line as one would type it, the tools' version, and why single flags are
+        there.
     notes : list of str
         Settings that the backend cannot follow, one sentence each.
+    log_folder : Path, optional
+        Where the programs' output is kept while the stage runs, so that it outlives one that fails; `logs` in
+        `folder` by default.
     """
 
     folder: Path
     commands: list[dict[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    log_folder: Path | None = None
+
+    @property
+    def logs(self) -> Path:
+        """Where the programs' output goes."""
+        return self.log_folder or self.folder / "logs"
 
 
 class Backend(Protocol):

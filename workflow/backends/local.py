@@ -13,7 +13,7 @@ from workflow.artifacts import read_json, write_json
 from workflow.backends import training
 from workflow.backends.adaptation import make_filters_trainable
 from workflow.backends.base import ModelFiles, Prompt, SequenceSet
-from workflow.checkpoints import Format, load_model, sniff
+from workflow.checkpoints import fp8_scales, load_model
 from workflow.config import BackendConfig, Config
 from workflow.console import say
 from workflow.dataset.reading import open_split
@@ -24,7 +24,7 @@ from workflow.preflight import check_context
 from workflow.striped_hyena import PRESETS, StripedHyena2, load_checkpoint, save_checkpoint
 from workflow.striped_hyena.adapters import add_lora, load_adapter
 from workflow.striped_hyena.checkpoints import inspect_checkpoint
-from workflow.striped_hyena.fp8 import emulate_fp8, read_fp8_scales
+from workflow.striped_hyena.fp8 import emulate_fp8
 from workflow.striped_hyena.generation import Generated, Sampling, generate
 from workflow.striped_hyena.scoring import SequenceScore, score_sequences
 
@@ -65,8 +65,7 @@ class LocalBackend:
             model = StripedHyena2(architecture)
         else:
             model = load_model(Path(checkpoint), architecture)
-            if sniff(Path(checkpoint)) is Format.VORTEX and (scales := read_fp8_scales(Path(checkpoint))):
-                write_json(out / FP8_SCALES, scales)
+            _keep_fp8_scales(Path(checkpoint), out)
         save_checkpoint(model, out / WEIGHTS)
         return inspect_checkpoint(model)
 
@@ -143,11 +142,23 @@ class LocalBackend:
             # Merged into bfloat16 weights, small shifts would be rounded away.
             model = load_adapter(model, best, merge=precision == "fp32")
         if precision == "fp8":
-            scales = _fp8_scales(files.base)
+            # Weights that were trained may have outgrown the scales that they were published with.
+            scales = _fp8_scales(files.base) if all_weights is files.base else None
             if scales is None:
-                say("  note: the checkpoint holds no FP8 scales; they are taken from the numbers themselves")
+                say("  note: there are no FP8 scales of these weights; they are taken from the numbers themselves")
             emulate_fp8(model, scales)
         return model.to(self.device)
+
+
+def _keep_fp8_scales(checkpoint: Path, out: Path) -> None:
+    """Write the FP8 scales of a published checkpoint, which are wanted with `predict.precision=fp8` alone."""
+    try:
+        scales = fp8_scales(checkpoint)
+    except InputError as error:
+        say(f"  WARNING the FP8 scales cannot be read and are left out: {error}")
+        return
+    if scales:
+        write_json(out / FP8_SCALES, scales)
 
 
 def _fp8_scales(base: Path) -> dict[str, tuple[float, float]] | None:

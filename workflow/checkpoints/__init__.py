@@ -5,7 +5,7 @@ from workflow.checkpoints.comparing import Comparison, compare
 from workflow.checkpoints.describing import Description, describe
 from workflow.checkpoints.formats import Format, is_complete, sniff
 from workflow.checkpoints.merging import Merged, merge
-from workflow.checkpoints.reading import Weights, load_model, read_weights
+from workflow.checkpoints.reading import Weights, fp8_scales, load_model, read_weights
 from workflow.checkpoints.writing import write_ours, write_savanna, write_vortex
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "adapter_shifts",
     "compare",
     "describe",
+    "fp8_scales",
     "is_complete",
     "load_model",
     "merge",

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from workflow.artifacts import read_json
-from workflow.checkpoints.architecture import read_settings
+from workflow.checkpoints.architecture import read_settings, stored_architecture
 from workflow.checkpoints.formats import PEFT_CONFIG, Format, Opened, open_checkpoint
-from workflow.checkpoints.names import find_pattern
+from workflow.checkpoints.names import find_pattern, is_ignored
 from workflow.checkpoints.stores import TensorInfo, TensorTable
 from workflow.checkpoints.tables import VortexTable
 from workflow.errors import InputError
@@ -203,7 +203,7 @@ def _open_megatron(opened: Opened) -> Adapter:
     if settings.get("dim") not in (None, rank):
         raise InputError(f"{opened.config_file} says rank {settings['dim']}, the tensors have {rank}")
     alpha = settings.get("alpha")
-    replaced = VortexTable(opened, pattern) if (pattern := _pattern_of_whole_layers(opened)) else None
+    replaced = VortexTable(opened, pattern) if (pattern := _pattern_of_weights_beside(opened)) else None
     stated = isinstance(alpha, int | float)
     return _checked(
         Adapter(
@@ -218,10 +218,25 @@ def _open_megatron(opened: Opened) -> Adapter:
     )
 
 
-def _pattern_of_whole_layers(opened: Opened) -> str | None:
-    """Layer letters where whole layers stand beside the adapters (NeMo2), else None."""
+def _pattern_of_weights_beside(opened: Opened) -> str | None:
+    """Layer letters where weights stand beside the adapters (NeMo2), all of them or the trained ones, else None.
+
+    Raises
+    ------
+    InputError
+        There are some, and no telling of which layers.
+    """
     assert opened.dialect is not None
-    return find_pattern((name.removeprefix(opened.prefix) for name in opened.store.infos), opened.dialect)
+    names = [name.removeprefix(opened.prefix) for name in opened.store.infos]
+    beside = [name for name in names if ".adapter." not in name and not is_ignored(name, opened.dialect)]
+    if not beside:
+        return None
+    if pattern := find_pattern(beside, opened.dialect):
+        return pattern
+    config = stored_architecture(opened)
+    if config is None:
+        raise InputError(f"{opened.path} holds {beside[0]} beside its adapters, but no settings of the model it is of")
+    return config.pattern
 
 
 def _both(opened: Opened, layer: str, pair: Mapping[str, str], first: str, second: str) -> tuple[str, str]:

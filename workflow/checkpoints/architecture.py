@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,9 @@ _COMPUTED = {
     "use_short_conv_bias": False,
     "layernorm_zero_centered_gamma": False,
 }
+
+
+_MEGATRON_EMBEDDING = "embedding.word_embeddings.weight"
 
 
 class _PlainLoader(yaml.SafeLoader):
@@ -86,7 +89,10 @@ def stored_architecture(opened: Opened) -> ModelConfig | None:
     section = read_settings(file).get("config" if "NeMo2" in opened.format else "model")
     if not isinstance(section, dict):
         raise InputError(f"{file} has no section with the sizes of the model")
-    return _from_megatron(file, section)
+    config = _from_megatron(file, section)
+    # A model that mbridge trained from random weights knows 256 tokens; the configuration may be silent on it.
+    embedding = opened.store.infos.get(f"{opened.prefix}{_MEGATRON_EMBEDDING}")
+    return replace(config, vocabulary=embedding.shape[0]) if embedding and embedding.shape else config
 
 
 def _from_megatron(file: Path, section: dict[str, Any]) -> ModelConfig:

@@ -40,6 +40,7 @@ UNPICKLING_ERRORS = (
     TypeError,
     ValueError,
 )
+_ZIP_MARK = b"PK\x03\x04"
 _LOCAL_HEADER = struct.Struct("<26xHH")
 _STORAGES = {
     "DoubleStorage": torch.float64,
@@ -117,6 +118,7 @@ class Archive:
         self.path = pieces[0].path
         self._joined = _Joined(pieces)
         self._offsets: dict[str, int] = {}
+        self._check_readable()
         try:
             with zipfile.ZipFile(self._joined) as archive:
                 self._records = {
@@ -130,7 +132,11 @@ class Archive:
                 order = self._records.get("byteorder")
                 if order is not None and archive.read(order) != b"little":
                     raise self._damaged("its numbers are big-endian")
-        except (zipfile.BadZipFile, OSError, RuntimeError, ValueError, EOFError) as error:
+        except InputError:
+            raise
+        except (zipfile.BadZipFile, ValueError, EOFError):
+            raise self._damaged(self._lost_end(pieces)) from None
+        except (OSError, RuntimeError) as error:
             raise self._damaged(str(error)) from None
         try:
             self.content: Any = _Unpickler(io.BytesIO(table)).load()
@@ -159,6 +165,21 @@ class Archive:
             raise self._damaged(f"the numbers of storage {key} are cut short")
         return start
 
+    def _lost_end(self, pieces: Sequence[Piece]) -> str:
+        """Which end a zip file lacks that cannot be opened: it begins with a mark, its table of contents comes last."""
+        first, last = pieces[0].path.name, pieces[-1].path.name
+        if self._joined.take(0, len(_ZIP_MARK)) != _ZIP_MARK:
+            beginning = f"no part is there before {first}" if len(pieces) > 1 else "it does not begin as one"
+            return f"it is no zip file of torch.save, {beginning}"
+        return f"it is cut short, or a part behind {last} is missing" if len(pieces) > 1 else "it is cut short"
+
+    def _check_readable(self) -> None:
+        """Tell a file that may not be read from one that is damaged, which `zipfile` does not."""
+        try:
+            self._joined.take(0, 1)
+        except OSError as error:
+            raise InputError(f"checkpoint {self.path} cannot be read: {error.strerror}") from None
+
     def _damaged(self, reason: str) -> InputError:
         told = (reason.splitlines() or ["unreadable"])[0]
         return InputError(f"checkpoint {self.path} is damaged or not a plain table of weights: {told}")
@@ -185,7 +206,8 @@ class ArchiveStore:
         if isinstance(content, Mapping) and isinstance(content.get("module"), Mapping):
             content = content["module"]
         if not isinstance(content, Mapping):
-            raise InputError(f"checkpoint {self.path} holds a {type(content).__name__}, not a table of weights")
+            kind = "single tensor" if isinstance(content, TensorReference) else type(content).__name__
+            raise InputError(f"checkpoint {self.path} holds a {kind}, not a table of weights")
         self._references = {str(name): value for name, value in content.items() if isinstance(value, TensorReference)}
         self.others = {str(name): value for name, value in content.items() if not isinstance(value, TensorReference)}
         self.infos: dict[str, TensorInfo] = {name: reference.info for name, reference in self._references.items()}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 from pathlib import Path
 
 from workflow.artifacts import read_json
@@ -18,7 +20,11 @@ from workflow.striped_hyena.checkpoints import FORMAT
 OUR_WEIGHTS, PEFT_CONFIG, PEFT_WEIGHTS = "model.safetensors", "adapter_config.json", "adapter_model.safetensors"
 MBRIDGE_CONFIG, MBRIDGE_LATEST = "run_config.yaml", "latest_checkpointed_iteration.txt"
 NEMO2_CONTEXT, NEMO2_WEIGHTS, NEMO2_CONFIG = "context", "weights", "model.yaml"
+#: Where a run lists the checkpoints that NVIDIA's tools left in its training.
+TRAINED_CHECKPOINTS = "checkpoints.json"
 _PART = re.compile(r"(?P<whole>.+\.pt)\.part[_-]?(?P<number>\d+|[a-z]+)")
+#: Folders that are looked into below one that is no checkpoint, and checkpoints that are named then.
+_DEEPEST, _MOST_FOLDERS, _MOST_NAMED = 5, 2000, 6
 _LOOKED_FOR = (
     "looked for .safetensors of this project, .pt (vortex or savanna), .pt.part0 and its fellows, a NeMo2 folder "
     "(context/ and weights/), a Megatron Bridge folder (iter_NNNNNNN/ with run_config.yaml, or "
@@ -185,7 +191,48 @@ def _open_folder(path: Path) -> Opened:
         path = _latest_iteration(path)
     if (path / METADATA).is_file() and (path / MBRIDGE_CONFIG).is_file():
         return _open_distributed(path, path, Format.MBRIDGE, Format.MBRIDGE_LORA)
+    if best := _best_of_training(path):
+        raise InputError(f"{path} is no checkpoint, but a training: give {best}, whose validation loss is the lowest")
+    if found := _inside(path):
+        raise InputError(f"{path} is no checkpoint, but holds some: give {_one_of(found)}")
     raise InputError(f"{path} is no checkpoint of a known format: {_LOOKED_FOR}")
+
+
+def _best_of_training(folder: Path) -> Path | None:
+    """The best checkpoint of a run's training by NVIDIA's tools; None where the folder is none."""
+    file = folder / TRAINED_CHECKPOINTS
+    rows = read_json(file) if file.is_file() else None
+    rows = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+    return next((folder / str(row["path"]) for row in rows if row.get("best") and "path" in row), None)
+
+
+def _inside(folder: Path) -> list[Path]:
+    """What may be checkpoints in a folder, by their names alone: in a download, or the folder of a run's stage."""
+    found = []
+    # Stage `convert` links to what it need not convert. Depth and number are bounded, so that no circle matters.
+    for place, folders, files in islice(os.walk(folder, followlinks=True), _MOST_FOLDERS):
+        here = Path(place)
+        is_one = {METADATA, MBRIDGE_CONFIG} <= {*files} or {PEFT_CONFIG, OUR_WEIGHTS, MBRIDGE_LATEST} & {*files}
+        if here != folder and (is_one or (here / NEMO2_WEIGHTS / METADATA).is_file()):
+            found.append(here)
+            folders.clear()
+        elif len(here.relative_to(folder).parts) >= _DEEPEST:
+            folders.clear()
+        else:
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            found += sorted({here / _whole_name(name) for name in files if _whole_name(name).endswith(".pt")})
+    return found
+
+
+def _whole_name(name: str) -> str:
+    """Of a part the name of the whole file."""
+    match = _PART.fullmatch(name)
+    return match["whole"] if match else name
+
+
+def _one_of(paths: list[Path]) -> str:
+    shown = ", or ".join(map(str, paths[:_MOST_NAMED]))
+    return f"{shown}, or one of {len(paths) - _MOST_NAMED} more" if len(paths) > _MOST_NAMED else shown
 
 
 def _latest_iteration(folder: Path) -> Path:

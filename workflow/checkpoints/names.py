@@ -34,6 +34,8 @@ MEGATRON_LINEARS = {
 EMBEDDING = "embedding_layer.weight"
 #: The output embedding of vortex files: a copy of the input embedding.
 TIED_COPY = "unembed.weight"
+#: How the names end under which Transformer Engine keeps its FP8 state.
+FP8_STATE = "._extra_state"
 #: Beside the weights in real files, and not needed: FP8 state, positions of the long filter.
 _IGNORED = re.compile(
     r".*\._extra_state(/shard_\S+)?|blocks\.\d+\.mixer\.mixer\.filter\.t|sequential\.\d+\.mixer\.mixer\.filter\.t"

@@ -9,12 +9,14 @@ import torch
 
 from workflow.checkpoints.adapters import AdaptedTable, Adapter, open_adapter
 from workflow.checkpoints.architecture import settle, stored_architecture
+from workflow.checkpoints.archives import ArchiveStore
 from workflow.checkpoints.formats import Format, Opened, open_checkpoint
-from workflow.checkpoints.names import find_pattern
+from workflow.checkpoints.names import FP8_STATE, Dialect, find_pattern
 from workflow.checkpoints.stores import TensorTable
 from workflow.checkpoints.tables import ModelTable, VortexTable
 from workflow.errors import InputError
 from workflow.striped_hyena.config import ModelConfig
+from workflow.striped_hyena.fp8 import Scales, scales_of
 from workflow.striped_hyena.model import StripedHyena2
 
 
@@ -91,6 +93,28 @@ def load_model(path: Path, config: ModelConfig | None = None, *, adapter: Path |
     for parameter in model.parameters():
         parameter.requires_grad_(True)
     return model
+
+
+def fp8_scales(path: Path) -> dict[str, Scales]:
+    """FP8 scales of the hyena projections, as Transformer Engine left them in a published `.pt`, in parts or not.
+
+    Returns
+    -------
+    dict
+        Scales of input and weight by layer; empty where the file holds none, and for other formats.
+
+    Raises
+    ------
+    InputError
+        The file is missing or damaged, or a state is none of Transformer Engine's.
+    """
+    opened = open_checkpoint(path)
+    if opened.dialect is not Dialect.VORTEX or not isinstance(opened.store, ArchiveStore):
+        return {}
+    store = opened.store
+    # Old files hold each state as a file, newer ones as a tensor of its bytes.
+    states = store.others | {name: store.read(name) for name in store.infos if name.endswith(FP8_STATE)}
+    return scales_of({name.removeprefix(opened.prefix): state for name, state in states.items()}, str(path))
 
 
 def _architecture(opened: Opened, asked: ModelConfig | None) -> ModelConfig:

@@ -115,7 +115,8 @@ class LauncherConfig:
     rendezvous : str
         HOST:PORT of the first machine for torchrun.
     node_rank : int
-        Number of this machine, from 0.
+        Number of this machine, from 0, the one that runs this program. On the others one types the lines that
+        `dry_run=true` writes there.
     environment : dict
         Further environment variables.
     """

@@ -30,6 +30,10 @@ class ModelConfig:
         Longest context that the model was trained on, in bases.
     source : str
         Where the checkpoint comes from; shown when it is missing.
+    batch_size : int
+        What `train.batch_size` is unless it is set: samples of one forward pass on one GPU.
+    activation_checkpointing : bool
+        What `train.activation_checkpointing` is unless it is set.
     needs_fp8 : bool
         Whether the weights give near-random scores unless their projections are computed in FP8.
     tool_sizes : dict
@@ -43,6 +47,8 @@ class ModelConfig:
     checkpoints: dict[str, str] = field(default_factory=dict)
     context_length: int = MISSING
     source: str = ""
+    batch_size: int = 8
+    activation_checkpointing: bool = False
     needs_fp8: bool = False
     tool_sizes: dict[str, str] = field(default_factory=dict)
 

@@ -23,6 +23,7 @@ _LOGINS = ("HF_TOKEN", "NGC_API_KEY", "NGC_CLI_API_KEY", "WANDB_API_KEY")
 _CACHES = {"HF_HOME": ".cache/huggingface", "BIONEMO_CACHE_DIR": ".cache/bionemo"}
 #: A place that any user may write to, for the files of one container.
 _HOME_INSIDE = "/tmp"  # noqa: S108
+_LOOPBACK = ("127.0.0.1", "localhost", "::1", "0.0.0.0")  # noqa: S104 it is refused, not listened on
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -73,7 +74,7 @@ def prepare(
     if parallel.nodes > 1:
         raise InputError(
             f"parallel.nodes={parallel.nodes} with launcher={launcher.name}, which starts one machine: use "
-            "launcher=torchrun on each of them, inside the container"
+            "launcher=torchrun inside the container, and on the others the lines that dry_run=true writes"
         )
     if processes is not None:
         # A rendezvous of its own on a free port: two runs on one machine do not meet.
@@ -98,6 +99,11 @@ def _torchrun_of_all(launcher: LauncherConfig, parallel: ParallelConfig, process
         raise InputError(
             f"launcher.node_rank={launcher.node_rank} counts from 0 and must be below parallel.nodes={parallel.nodes}"
         )
+    if parallel.nodes > 1 and host.strip("[]") in _LOOPBACK:
+        raise InputError(
+            f"launcher.rendezvous={launcher.rendezvous} is each machine itself: with parallel.nodes={parallel.nodes} "
+            "give the name of the first machine, as HOST:PORT"
+        )
     settings = {
         "--nnodes": parallel.nodes,
         "--node-rank": launcher.node_rank,
@@ -120,9 +126,7 @@ def _in_container(
     """The `docker run` line. The folders of downloads are made, as docker would make them for root only."""
     name = f"evo2-{re.sub(r'[^A-Za-z0-9_.-]', '-', tool)}-{secrets.token_hex(4)}"
     start = (folder or Path.cwd()).absolute()
-    caches = {variable: Path(os.environ.get(variable) or Path.home() / place) for variable, place in _CACHES.items()}
-    for cache in caches.values():
-        cache.mkdir(parents=True, exist_ok=True)
+    caches = _make_caches()
     inside = {"HOME": _HOME_INSIDE, **{variable: str(cache) for variable, cache in caches.items()}}
     if launcher.user:
         # A user id without an entry in the container's list has no name, which PyTorch asks for.
@@ -146,6 +150,28 @@ def _in_container(
     ]
     secret = {key: value for key, value in inside.items() if key in hidden}
     return Program(line, secret, log, None, tool, stop=["docker", "stop", name])
+
+
+def _make_caches() -> dict[str, Path]:
+    """The folders of downloads by their variables.
+
+    Raises
+    ------
+    InputError
+        This user has no home, or it cannot be written.
+    """
+    caches = {}
+    for variable, place in _CACHES.items():
+        try:
+            cache = Path(os.environ.get(variable) or Path.home() / place)
+            cache.mkdir(parents=True, exist_ok=True)
+        except (OSError, RuntimeError) as error:
+            raise InputError(
+                f"launcher=docker keeps downloads in your home, which cannot be used ({error}): "
+                f"set {variable} to a folder that can be written"
+            ) from None
+        caches[variable] = cache
+    return caches
 
 
 def _gpus(gpus: str) -> Sequence[str]:

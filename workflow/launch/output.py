@@ -15,6 +15,8 @@ from workflow.launch.diagnosis import tells_preemption
 _CHUNK_BYTES = 1 << 16
 #: Text without a line end is taken for a line when it gets longer than this.
 _LONGEST_LINE = 1 << 16
+#: Of a longer line, as one that shows a sequence or a tensor, the beginning tells what it is about.
+_LONGEST_KEPT = 2000
 #: Several ranks print their tracebacks one after another: the first is what matters.
 _LINES_KEPT = 2000
 _LINE_END = re.compile(r"(\r\n|\r|\n)")
@@ -33,7 +35,7 @@ class Output:
     Attributes
     ----------
     lines : deque of str
-        The last lines. Of a progress bar, which returns to the start of its line, only the latest state.
+        The last lines, long ones cut. Of a progress bar, which returns to the start of its line, only the latest state.
     last_heard : float
         When something came last, by the monotonic clock.
     ended : bool
@@ -103,7 +105,7 @@ class Output:
             return False
         if self._last_is_bar:
             self.lines.pop()
-        self.lines.append(line)
+        self.lines.append(line[:_LONGEST_KEPT])
         self._last_is_bar = is_bar
         self.preempted |= tells_preemption(line)
         return True

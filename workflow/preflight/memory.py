@@ -14,7 +14,8 @@ element, r bytes an element of the residual stream, and w the MLP's width over t
 
 Where weights are frozen (LoRA of the local backend), the inputs of linear layers are not kept, but each adapter
 keeps its own. The counts were compared with what PyTorch keeps of the local engine: they are within a tenth,
-and tests hold them there. NVIDIA's tools fuse some of these steps; for them this is an upper estimate.
+and tests hold them there. NVIDIA's tools fuse some of these steps; for them this is an upper estimate. They hand
+float32 from block to block, and recompute several blocks together, whose activations are then there at a time.
 """
 
 from __future__ import annotations
@@ -44,6 +45,10 @@ _SIGNAL_SPECTRA = {"S": 0, "D": 10, "H": 18, "*": 0}
 _FILTER_SPECTRA = {"S": 0, "D": 10, "H": 22, "*": 0}
 #: Logits, their log-softmax and its gradient, in float32.
 _LOGITS_BYTES = 3 * 4
+#: Blocks that NVIDIA's tools recompute together, by the blocks of the model; of others, as of most, four.
+_RECOMPUTED_TOGETHER = {25: 5, 50: 2}
+_MOSTLY_TOGETHER = 4
+_TOGETHER_FLAG = "--activation-checkpoint-recompute-num-layers"
 #: What a remedy may ask for.
 _MOST_GPUS = 64
 #: The patch without which LoRA on nemo2 must keep its activations.
@@ -90,6 +95,8 @@ class _Numbers:
         Of a parameter that is there; of one that is trained, its gradient, and the optimizer's state.
     residual, element, adapter : float
         Of an element of the residual stream, of other activations, and of what an adapter keeps of its input.
+    handed_on : float
+        Of an element of the stream between blocks.
     frozen : bool
         Whether inputs of linear layers need not be kept.
     """
@@ -99,6 +106,7 @@ class _Numbers:
     state: float
     residual: float
     element: float
+    handed_on: float
     adapter: float = 0
     frozen: bool = False
 
@@ -193,11 +201,11 @@ def memory_lines(config: Config, stage: str, shape: Shape, gpus: Sequence[Gpu]) 
     """The estimate, and the largest micro-batch, for a dry run."""
     lines = [f"memory: about {estimate_memory(config, stage, shape)} on each device"]
     known = [gpu.memory_gib for gpu in gpus if gpu.memory_gib]
-    if known:
+    if known and _has_batches(config, stage):
         largest = largest_micro_batch(config, stage, shape, min(known))
         fitting = _setting(config, stage, largest) if largest else "none"
         lines.append(f"memory: the largest micro-batch that fits {min(known):.1f} GiB is {fitting}")
-    elif config.backend.name != "local":
+    elif not known and config.backend.name != "local":
         lines.append("memory: no GPU is seen here; plan for one with parallel.gpu=H100-80GB or the like")
     return lines
 
@@ -229,12 +237,12 @@ def _numbers(config: Config, trains: bool) -> _Numbers:
     if config.backend.name == "local":
         element = 4 if precision == "fp32" else 2
         if not trains or is_lora:
-            return _Numbers(element, 4, 8, element, element, adapter=element + 4, frozen=True)
+            return _Numbers(element, 4, 8, element, element, element, adapter=element + 4, frozen=True)
         # Autocast keeps bfloat16 copies of the float32 weights through a step; the residual stream is float32.
-        return _Numbers(4 if precision == "fp32" else 6, 4, 8, 4, element)
+        return _Numbers(4 if precision == "fp32" else 6, 4, 8, 4, element, 4)
     # FP8 copies of the weights stand beside them: one for the forward pass, one turned for the backward pass.
     copies = (2 if trains else 1) if precision == "fp8" else 0
-    return _Numbers(2 + copies, 4, 12, 2, 2, adapter=3 if is_lora else 0)
+    return _Numbers(2 + copies, 4, 12, 2, 2, 4, adapter=3 if is_lora else 0)
 
 
 def _training_activations(config: Config, shape: Shape, work: Work, numbers: _Numbers, recompute: bool) -> float:
@@ -249,10 +257,22 @@ def _training_activations(config: Config, shape: Shape, work: Work, numbers: _Nu
         filters = {kind: size / 2 for kind, size in filters.items()}
     passing = positions * shape.width * _BACKWARD_BYTES / tensor
     if recompute:
-        inputs = positions * shape.width * numbers.residual * len(shape.pattern) / pipeline
-        return inputs + max(block[kind] + filters[kind] for kind in layers) + passing
+        size = blocks_recomputed_together(config, shape)
+        units = [shape.pattern[at : at + size] for at in range(0, len(shape.pattern), size)]
+        inputs = positions * shape.width * numbers.handed_on * len(units) / pipeline
+        return inputs + max(sum(block[kind] + filters[kind] for kind in unit) for unit in units) + passing
     # With p stages of a pipeline, the first holds p micro-batches of its share of the layers: as much as all layers.
     return sum(count * (block[kind] + filters[kind]) for kind, count in layers.items()) + passing
+
+
+def blocks_recomputed_together(config: Config, shape: Shape) -> int:
+    """Blocks between two activations that stay, where activations are recomputed."""
+    if config.backend.name == "local":
+        return 1
+    asked = config.backend.extra.get("train_evo2", {}).get(_TOGETHER_FLAG, "")
+    if asked.isdecimal() and int(asked) > 0:
+        return int(asked)
+    return _RECOMPUTED_TOGETHER.get(len(shape.pattern), _MOSTLY_TOGETHER)
 
 
 def _kept_of_block(kind: str, shape: Shape, numbers: _Numbers, targets: Sequence[str], tensor: int) -> float:
@@ -301,6 +321,8 @@ def recomputes(config: Config) -> bool:
 def _lacks_patch(config: Config) -> bool:
     if config.backend.name != "nemo2" or config.train.method != "lora":
         return False
+    if config.launcher.name == "docker":
+        return True  # what is in a container yet to be started is not known
     from workflow.patching import is_applied
 
     return not is_applied(_RECOMPUTE_PATCH)
@@ -324,8 +346,14 @@ def _remedy(config: Config, stage: str, shape: Shape, memory_gib: float) -> str:
         return f"The largest micro-batch that fits is {_setting(config, stage, largest)}."
     for change in _changes(config, stage, shape):
         if largest := largest_micro_batch(change.config, stage, shape, memory_gib, change.recompute):
-            return f"Use {change.told}, with at most {_setting(change.config, stage, largest)}."
+            at_most = f", with at most {_setting(change.config, stage, largest)}" if _has_batches(config, stage) else ""
+            return f"Use {change.told}{at_most}."
     return f"Neither recomputation nor up to {_MOST_GPUS} GPUs make room: shorten the context or take a smaller model."
+
+
+def _has_batches(config: Config, stage: str) -> bool:
+    """Whether a setting says how many samples are there at a time: NVIDIA's tools generate as they will."""
+    return stage != "infer" or config.backend.name == "local"
 
 
 def _setting(config: Config, stage: str, samples: int) -> str:
@@ -349,13 +377,18 @@ def _changes(config: Config, stage: str, shape: Shape) -> Iterator[_Change]:
         for start in starts:
             for parallel in _spread(config.parallel, size, shape, stage):
                 changed = [told for told in _sizes_of(parallel) if told not in _sizes_of(config.parallel)]
+                if parallel.nodes > 1 and config.launcher.name != "torchrun":
+                    changed.append("launcher=torchrun launcher.rendezvous=HOST:PORT")
                 told = " and ".join([" ".join(changed), *filter(None, [start.told])])
                 yield _Change(replace(start.config, parallel=parallel), start.recompute, told)
 
 
 def _ask_for_recomputation(config: Config) -> str:
     asked = "train.activation_checkpointing=true"
-    return f"{asked} after `python -m workflow.patches apply {_RECOMPUTE_PATCH}`" if _lacks_patch(config) else asked
+    if not _lacks_patch(config):
+        return asked
+    inside = " inside the container, launcher=process" if config.launcher.name == "docker" else ""
+    return f"{asked}{inside} after `python -m workflow.patches apply {_RECOMPUTE_PATCH}`"
 
 
 def _spread(now: ParallelConfig, size: int, shape: Shape, stage: str) -> Iterator[ParallelConfig]:

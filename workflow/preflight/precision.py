@@ -120,8 +120,8 @@ def judge(
     saw = f"{model.name} on backend {backend} in {precision}{place}"
     needs_fp8 = model.needs_fp8 and from_checkpoint
     fault = _beyond_the_gpu(precision, gpu.capability) if gpu and gpu.capability else ""
-    if fault and (precision == "fp8" or not needs_fp8):
-        return Verdict(False, saw, f"{fault} {_way_out(model, section, precision, needs_fp8)}")
+    if fault and (precision == "fp8" or not needs_fp8 or model.architecture in _UNTESTED):
+        return Verdict(False, saw, f"{fault} {_way_out(model, section, gpu, needs_fp8)}")
     if not needs_fp8:
         return Verdict(True, saw, "These weights keep their quality without FP8.")
     if precision == "fp8" and backend == "local":
@@ -133,7 +133,7 @@ def judge(
     if precision != "fp8":
         return Verdict(False, f"{saw}, while these weights need FP8", _cost_without(model, backend, section))
     if gpu and elsewhere:
-        return Verdict(False, f"{saw}, while these weights need FP8 on Hopper", _cost_elsewhere(model, gpu))
+        return Verdict(False, f"{saw}, while these weights need FP8 on Hopper", _cost_elsewhere(model, section, gpu))
     return Verdict(True, saw, "These weights were trained with FP8 on Hopper.")
 
 
@@ -146,9 +146,9 @@ def _beyond_the_gpu(precision: str, capability: tuple[int, int]) -> str:
     return ""
 
 
-def _way_out(model: ModelConfig, section: str, precision: str, needs_fp8: bool) -> str:
-    if precision != "fp8":
-        return "Use another GPU, or backend=local."
+def _way_out(model: ModelConfig, section: str, gpu: Gpu | None, needs_fp8: bool) -> str:
+    if gpu and gpu.capability and gpu.capability < _BF16_FROM:
+        return f"Use an Ampere GPU or a later one{', Hopper for these weights' if needs_fp8 else ', or backend=local'}."
     if not needs_fp8:
         return f"Use {section}.precision=bf16."
     return f"Use {_measured(model).instead} with {section}.precision=bf16, or a Hopper GPU."
@@ -169,13 +169,13 @@ def _cost_without(model: ModelConfig, backend: str, section: str) -> str:
     return f"{told} Use {known.instead}{with_fp8}."
 
 
-def _cost_elsewhere(model: ModelConfig, gpu: Gpu) -> str:
+def _cost_elsewhere(model: ModelConfig, section: str, gpu: Gpu) -> str:
     known = _measured(model)
     if known.blackwell and gpu.capability and gpu.capability >= (10, 0):
         told = f"In FP8 on Blackwell their loss is {known.blackwell:.3f} nats per base, on Hopper {known.hopper:.3f}."
     else:
         told = "FP8 of other GPUs rounds otherwise, and nobody found these weights good there."
-    return f"{told} Use a Hopper GPU, or {known.instead}."
+    return f"{told} Use a Hopper GPU, or {known.instead} with {section}.precision=bf16."
 
 
 def _measured(model: ModelConfig) -> Measured:

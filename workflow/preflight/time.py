@@ -51,7 +51,7 @@ def time_line(config: Config, precision: str, gpus: Sequence[Gpu], seconds: floa
         return "time: not estimated, since no GPU of a known kind is seen or planned for (parallel.gpu)"
     peak = kind.fp32_tflops if precision == "fp32" else kind.bf16_tflops
     return (
-        f"time: about {_duration(seconds)} on {_devices(config)} × {gpus[0].name}, if they reach "
+        f"time: about {_duration(seconds)} of computing on {_devices(config)} × {gpus[0].name}, if they reach "
         f"{_utilisation(config):.0%} of {peak:.0f} TFLOP/s"
     )
 

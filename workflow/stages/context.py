@@ -28,19 +28,22 @@ class StageContext:
         The run folder, with the published folders of earlier stages.
     gates : GateLog
         Where the stage's gates report.
+    log_folder : Path, optional
+        As in `Workplace`.
     """
 
     config: Config
     out: Path
     run: Path
     gates: GateLog = field(default_factory=GateLog)
+    log_folder: Path | None = None
 
     @cached_property
     def place(self) -> Workplace:
         """Where the backend works; what it tells there goes into the manifest."""
         from workflow.backends import Workplace
 
-        return Workplace(self.out)
+        return Workplace(self.out, log_folder=self.log_folder)
 
     def published(self, stage: str) -> Path:
         """Folder of an earlier stage."""

@@ -11,6 +11,8 @@ from workflow.stages.context import StageContext
 
 #: Checkpoints that NVIDIA's tools fetch themselves.
 _PUBLISHED = ("hf://", "ngc://")
+#: Programs of NVIDIA's that convert.
+TOOLS = ("evo2_convert_to_nemo2", "evo2_convert_savanna_to_mbridge", "evo2_convert_nemo2_to_mbridge")
 
 
 def convert(context: StageContext) -> dict[str, object]:

@@ -12,7 +12,6 @@ import io
 import pickle
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -21,7 +20,7 @@ from torch import Tensor, nn
 
 from workflow.errors import InputError
 
-__all__ = ["Fp8Linear", "Scales", "emulate_fp8", "read_fp8_scales", "round_e4m3", "scales_of"]
+__all__ = ["Fp8Linear", "Scales", "emulate_fp8", "round_e4m3", "scales_of"]
 
 Model = TypeVar("Model", bound=nn.Module)
 #: Scale of the input and of the weight of a layer: what they are multiplied by before they are rounded.
@@ -96,7 +95,7 @@ def emulate_fp8(model: Model, scales: Mapping[str, Scales] | None = None) -> Mod
     model : Module
         A StripedHyena2, or one with adapters beside its weights: those stay as they are.
     scales : mapping, optional
-        Scales by layer, `blocks.N.projections`, as `read_fp8_scales` gives them. Without, each layer finds its
+        Scales by layer, `blocks.N.projections`, as `scales_of` gives them. Without, each layer finds its
         own.
 
     Raises
@@ -117,22 +116,6 @@ def emulate_fp8(model: Model, scales: Mapping[str, Scales] | None = None) -> Mod
         assert isinstance(weight, Tensor)
         setattr(model.get_submodule(owner), attribute, Fp8Linear(weight, scales[layer] if scales else None))
     return model
-
-
-def read_fp8_scales(path: Path) -> dict[str, Scales]:
-    """Scales of the hyena projections in a published `.pt`; empty where it holds none.
-
-    Raises
-    ------
-    InputError
-        The file is missing or damaged, or a state is none of Transformer Engine's.
-    """
-    if not path.exists():
-        raise InputError(f"checkpoint {path} does not exist")
-    content = _load(path, f"checkpoint {path}")
-    if not isinstance(content, dict):
-        raise InputError(f"checkpoint {path} holds a {type(content).__name__}, not a table of weights")
-    return scales_of(content, str(path))
 
 
 def scales_of(content: Mapping[str, Any], place: str) -> dict[str, Scales]:
@@ -180,11 +163,11 @@ def _read_state(state: Any, place: str) -> Scales | None:
     return input_scale, weight_scale
 
 
-def _load(file: Path | io.BytesIO, place: str) -> Any:
+def _load(file: io.BytesIO, place: str) -> Any:
     """What torch.save wrote, on the CPU; plain values and tensors only."""
     try:
         with torch.serialization.safe_globals([io.BytesIO]):
-            return torch.load(file, map_location="cpu", weights_only=True, mmap=isinstance(file, Path))
+            return torch.load(file, map_location="cpu", weights_only=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
         reason = str(error).partition(".")[0].splitlines()[0]
         raise InputError(f"{place} is damaged or not a plain table: {reason}") from None

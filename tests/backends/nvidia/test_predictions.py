@@ -288,7 +288,7 @@ def test_a_model_from_scratch_may_know_fewer_tokens(make: Callable[..., Made]) -
     made = make([6])
     logits = made.batch([0])["token_logits"][..., :256].clone()
     made.write("predictions__rank_0__dp_rank_0.pt", [0], token_logits=logits)
-    (score,) = made.read(vocabulary=256).scores(made.bases.__getitem__)
+    (score,) = made.read().scores(made.bases.__getitem__)
     np.testing.assert_allclose(score.logprobs, logits[0, :6].log_softmax(-1)[:, list(b"ACGT")].numpy(), atol=1e-5)
 
 
@@ -428,9 +428,9 @@ def uneven(made: Made) -> str:
 
 def narrow_vocabulary(made: Made) -> str:
     for rank, sequences in enumerate(([0, 1], [2, 3])):
-        logits = made.batch(sequences)["token_logits"][..., :256].clone()
+        logits = made.batch(sequences)["token_logits"][..., :300].clone()
         made.write(f"predictions__rank_{rank}__dp_rank_{rank}.pt", sequences, token_logits=logits)
-    return "holds logits of 256 tokens where the model knows 512"
+    return "holds logits of 300 tokens, an Evo 2 model knows 512 or 256"
 
 
 def unknown_number(made: Made) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import shutil
 from collections.abc import Iterator, Sequence
@@ -11,7 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from workflow.backends.base import ModelFiles, Prompt, SequenceSet, Workplace
-from workflow.backends.contracts import Command
+from workflow.backends.contracts import Command, Contract
 from workflow.backends.nvidia import converting, training
 from workflow.backends.nvidia.generating import generate_all
 from workflow.backends.nvidia.mbridge import MegatronBridge
@@ -20,7 +21,7 @@ from workflow.backends.nvidia.running import ToolRunner
 from workflow.backends.nvidia.scoring import score_in_parts
 from workflow.backends.nvidia.settings import Toolchain
 from workflow.backends.nvidia.toolchain import contract_for, find_toolchain, user_cache
-from workflow.config import BackendConfig, Config
+from workflow.config import Config
 from workflow.console import say
 from workflow.dataset.nvidia import TRAINING_CONFIG
 from workflow.errors import InputError
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 #: Lets adapters train under full activation checkpointing.
 _LORA_PATCH = "nemo2-lora-recompute"
 RAW = "raw"
+#: A tag such as 2.7.1; neither the port of a registry nor a digest.
+_VERSION_TAG = re.compile(r":(?P<version>\d+\.\d+(?:\.\d+)?)(?:-[\w.-]*)?$")
 
 
 class NvidiaBackend:
@@ -51,12 +54,12 @@ class NvidiaBackend:
         in_container = config.launcher.name == "docker"
         self.is_there = in_container
         if in_container:
-            self.contract, remarks = contract_for(_version_of_image(config), None)
+            self.contract, remarks = _contract_of_image(config)
         else:
             installed = find_toolchain(toolchain=backend.name, cache=user_cache())
             self.is_there = installed is not None
             self.contract, remarks = contract_for(backend, installed)
-        place.notes += remarks
+        place.notes += [remark for remark in remarks if remark not in place.notes]
         self.tools = self._tools(backend.name, in_container)
 
     # ------------------------------------------------------------ the protocol
@@ -87,12 +90,16 @@ class NvidiaBackend:
         median_length = check_context(config, gates, documents.context_lengths, "training documents")
         results = out.absolute() / training.RESULTS
         command = self._training(config, base, tokens, out)
+        training.remove_index_leftovers(out)
         for name in training.put_aside_incomplete(results, config.backend.name):
             say(f"  WARNING a checkpoint was not written to its end and is put aside as {name}")
         goes_on = training.has_checkpoint(results, config.backend.name)
         if config.parallel.nodes * config.parallel.devices > 1 and not goes_on:
-            self._build_index(config, runner, command)
+            self._build_index(config, command)
         watch = training.TrainingWatch(config, results, gates)
+        if goes_on:
+            say("  an interrupted training goes on from its newest checkpoint; force=true begins anew")
+            watch.recall(runner.log(command.tool))
         try:
             log = runner.run(command, on_line=watch.on_line, on_tick=watch.on_tick)
         finally:
@@ -108,19 +115,23 @@ class NvidiaBackend:
     def score(self, config: Config, model: ModelFiles, sequences: SequenceSet) -> Iterator[SequenceScore]:
         """Run `predict_evo2` on as many windows at a time as the disk holds the logits of."""
         runner = self._runner(config, "predict")
-        weights, adapter = self._weights(config, model)
+        weights, trained = self._weights(config, model)
+        with TemporaryDirectory(dir=self.place.folder.absolute(), prefix=".adapter-") as place:
+            adapter = trained and self._with_base(trained, weights, Path(place))
 
-        def predict(fasta: Path, out: Path, longest: int) -> None:
-            command = self.tools.predict(config, weights, adapter, fasta.absolute(), out.absolute(), longest=longest)
-            runner.run(command)
+            def predict(fasta: Path, out: Path, longest: int) -> None:
+                command = self.tools.predict(
+                    config, weights, adapter, fasta.absolute(), out.absolute(), longest=longest
+                )
+                runner.run(command)
 
-        return score_in_parts(
-            sequences,
-            self.place.folder / RAW / model.name,
-            predict,
-            raw_gigabytes=config.backend.raw_gigabytes,
-            keep_raw=config.backend.keep_raw,
-        )
+            yield from score_in_parts(
+                sequences,
+                self.place.folder / RAW / model.name,
+                predict,
+                raw_gigabytes=config.backend.raw_gigabytes,
+                keep_raw=config.backend.keep_raw,
+            )
 
     def generate(self, config: Config, model: ModelFiles, prompts: Sequence[Prompt]) -> Iterator[Generated]:
         """Run `infer_evo2`; adapters, which it cannot read, are merged into the weights first."""
@@ -149,6 +160,12 @@ class NvidiaBackend:
                 f"backend={config.backend.name}: NVIDIA's Evo2 tools are not installed here; run inside their "
                 "container (docker/README.md), or give launcher=docker"
             )
+        launcher = config.launcher
+        if launcher.name == "torchrun" and launcher.node_rank > 0:
+            raise InputError(
+                f"launcher.node_rank={launcher.node_rank}: only the first machine runs this program; on this one type "
+                f"the torchrun lines that dry_run=true writes for stage {stage}, once the first has begun it"
+            )
         self.tools.refuse(config, stage)
         for note in self.tools.notes(config, stage):
             if note not in self.place.notes:
@@ -160,12 +177,17 @@ class NvidiaBackend:
         start = None if config.train.method == "scratch" else (base / converting.CHECKPOINT).absolute()
         return self.tools.train(config, start, (tokens / TRAINING_CONFIG).absolute(), out.absolute() / training.RESULTS)
 
-    def _build_index(self, config: Config, runner: ToolRunner, command: Command) -> None:
-        """Let one rank build the index of the data, for which the others would wait until NCCL gives up."""
+    def _build_index(self, config: Config, command: Command) -> None:
+        """Let one rank build the index of the data, for which the others would wait until NCCL gives up.
+
+        It has a log of its own: the losses in it are of another model.
+        """
         say("  the index of the training data is built first, by one rank")
-        with TemporaryDirectory(dir=self.place.folder.absolute(), prefix=".index-") as folder:
+        runner = ToolRunner(config, self.contract, self.place, alone=True)
+        with TemporaryDirectory(dir=self.place.folder.absolute(), prefix=training.INDEX) as folder:
+            begun = training.index_command(command, config, Path(folder))
             try:
-                runner.run(training.index_command(command, config, Path(folder)), on_line=training.stop_at_first_step)
+                runner.run(begun, on_line=training.stop_at_first_step, name=training.INDEX_LOG)
             except training.IndexIsBuiltError:
                 say("  the index is built")
 
@@ -177,12 +199,16 @@ class NvidiaBackend:
         trained = training.best_checkpoint(model.trained.absolute())
         return (base, trained) if config.train.method == "lora" else (trained, None)
 
+    def _with_base(self, adapter: Path, base: Path, place: Path) -> Path:
+        """Adapters whose weights the tools find, also where the run was moved since it trained them."""
+        return converting.with_base(adapter, base, place) if self.contract.toolchain == "mbridge" else adapter
+
     def _prediction_script(self, config: Config, runner: ToolRunner, run: Path) -> list[str]:
         predict, folder = config.predict, (run / "predict" / RAW).absolute()
         windows = folder / "windows.fa"
         export = ["python", "-m", "workflow.windows.export", str(run), str(windows)]
         export += ["--windows", predict.windows, "--split", predict.split]
-        lines = [f"mkdir -p {shlex.quote(str(folder))}", shlex.join(export)]
+        lines = [_make(folder), shlex.join(export)]
         for name, (weights, adapter) in _placeholders(config, run).items():
             command = self.tools.predict(
                 config, weights, adapter, windows, folder / name, longest=config.windows.length
@@ -192,25 +218,29 @@ class NvidiaBackend:
 
     def _generation_script(self, config: Config, runner: ToolRunner, run: Path) -> list[str]:
         """Of the prompts that the configuration gives; others are known when the genome is divided."""
-        folder = (run / "infer" / RAW).absolute()
         prompts = [Prompt(text, config.seed) for text in config.infer.prompts]
-        if not prompts:
-            return ["# prompts are cut from the test regions when this stage runs; such as ACGT:"] + [
-                _commented(line) for line in self._generation_lines(config, runner, run, [Prompt("ACGT", config.seed)])
-            ]
-        return [f"mkdir -p {shlex.quote(str(folder))}", *self._generation_lines(config, runner, run, prompts)]
+        if prompts:
+            return self._generation_lines(config, runner, run, prompts)
+        lines = self._generation_lines(config, runner, run, [Prompt("ACGT", config.seed)])
+        return ["# prompts are cut from the test regions when this stage runs; such as ACGT:", *map(_commented, lines)]
 
     def _generation_lines(self, config: Config, runner: ToolRunner, run: Path, prompts: Sequence[Prompt]) -> list[str]:
         lines = []
         for name, (weights, adapter) in _placeholders(config, run).items():
+            folder = (run / "infer" / RAW / name).absolute()
+            lines += [_make(folder), *_finding_of(name, run)]
             if adapter is not None:
-                lines.append("# infer_evo2 reads no adapters: merge them first, with python -m workflow.checkpoint")
-            lines += _finding_of(name, run)
-            for start in self.tools.infer(config, adapter or weights, None, prompts, (run / "infer" / RAW).absolute()):
+                merging, weights = converting.merging_script(self.tools, runner, config, weights, adapter, folder)
+                lines += map(_unquoted, merging)
+            for start in self.tools.infer(config, weights, None, prompts, folder):
                 for path, text in start.files.items():
                     lines.append(f"printf %s {shlex.quote(text)} > {shlex.quote(str(path))}")
                 lines.append(_unquoted(runner.line(start.command)))
         return lines
+
+
+def _make(folder: Path) -> str:
+    return shlex.join(["mkdir", "-p", str(folder)])
 
 
 _ADAPTED = "$ADAPTED"
@@ -231,7 +261,10 @@ def _finding_of(model: str, run: Path) -> list[str]:
     if model != "adapted":
         return []
     place = (run / "train" / training.RESULTS / "evo2" / "checkpoints").absolute()
-    return [f"ADAPTED=$(ls -td {shlex.quote(str(place))}/*/ | head -n 1)"]
+    return [
+        "# the newest checkpoint; a run takes the best, which train/checkpoints.json names",
+        f"ADAPTED=$(ls -td {shlex.quote(str(place))}/*/ | head -n 1)",
+    ]
 
 
 def _unquoted(line: str) -> str:
@@ -239,12 +272,19 @@ def _unquoted(line: str) -> str:
     return line.replace(f"'{_ADAPTED}'", f'"{_ADAPTED}"')
 
 
-def _commented(line: str) -> str:
-    return line if line.startswith("#") else f"# {line}"
+def _commented(lines: str) -> str:
+    """A prompt file is several lines."""
+    return "\n".join(line if line.startswith("#") else f"# {line}" for line in lines.split("\n"))
 
 
-def _version_of_image(config: Config) -> BackendConfig:
-    """The backend's settings, with the version that the tag of the image names where none is asked for."""
-    tag = config.launcher.image.rpartition(":")[2]
-    known = config.backend.version == "auto" and tag[:1].isdigit()
-    return replace(config.backend, version=tag) if known else config.backend
+def _contract_of_image(config: Config) -> tuple[Contract, list[str]]:
+    """What the tools in a container accept: by the version in its tag, where none is asked for."""
+    tag = _VERSION_TAG.search(config.launcher.image)
+    if tag is None or config.backend.version != "auto":
+        return contract_for(config.backend, None)
+    try:
+        return contract_for(replace(config.backend, version=tag["version"]), None)
+    except InputError as error:
+        raise InputError(
+            f"launcher.image={config.launcher.image}: {error}; or give the image of {config.backend.name}"
+        ) from None

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import shlex
+import shutil
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from workflow.backends.nvidia.running import ToolRunner
 from workflow.backends.nvidia.settings import Source, SourceKind, Toolchain
@@ -15,7 +19,11 @@ from workflow.striped_hyena.config import PRESETS
 
 #: In the folder of stage `convert`.
 CHECKPOINT, SAVANNA = "checkpoint", "savanna.pt"
-_HUGGING_FACE, _NGC, _ITERATION = "hf://", "ngc://", "iter_"
+_HUGGING_FACE, _NGC = "hf://", "ngc://"
+_ITERATION = re.compile(r"iter_(\d+)")
+_RUN_CONFIG, _LATEST = "run_config.yaml", "latest_checkpointed_iteration.txt"
+#: Megatron Bridge keeps the same file in each iteration, and that of the newest beside them.
+_STATE, _LATEST_STATE = "train_state.pt", "latest_train_state.pt"
 
 
 def convert(tools: Toolchain, runner: ToolRunner, config: Config, checkpoint: str, out: Path) -> dict[str, Any]:
@@ -36,7 +44,7 @@ def convert(tools: Toolchain, runner: ToolRunner, config: Config, checkpoint: st
     for command in commands:
         runner.run(command)
     if not commands:
-        target.symlink_to(Path(source.place).absolute(), target_is_directory=True)
+        _link(source, target)
     (out / SAVANNA).unlink(missing_ok=True)
     return _inspect(config, target)
 
@@ -53,13 +61,49 @@ def script(tools: Toolchain, runner: ToolRunner, config: Config, checkpoint: str
         known = _kind_of(Path(checkpoint), config)
         source = known or Source("savanna", out.absolute() / SAVANNA)
         if known is None:
-            rewrite = ["convert", checkpoint, str(source.place), "--to", "savanna"]
-            rewrite += ["--architecture", config.model.architecture]
-            lines.append(shlex.join(["python", "-m", "workflow.checkpoint", *rewrite]))
+            lines.append(_rewriting(config, ["convert", checkpoint, str(source.place)]))
     commands = [runner.line(command) for command in tools.convert(config, source, out.absolute() / CHECKPOINT)]
-    if not commands:
-        commands = [f'mkdir -p {out} && ln -sfn "{source.place}" {out / CHECKPOINT}']
-    return [*lines, *(line.replace("'$NEMO2'", '"$NEMO2"') for line in commands)]
+    lines = [shlex.join(["mkdir", "-p", str(out.absolute())]), *lines, *(commands or _linking(source, out.absolute()))]
+    return [line.replace("'$NEMO2'", '"$NEMO2"') for line in lines]
+
+
+def _rewriting(config: Config, words: list[str]) -> str:
+    """The line that writes a savanna file."""
+    options = ["--to", "savanna", "--architecture", config.model.architecture, "--force"]
+    return shlex.join(["python", "-m", "workflow.checkpoint", *words, *options])
+
+
+def _link(source: Source, target: Path) -> None:
+    """Take a checkpoint as it is; of MBridge one iteration, as the tools take the newest of a folder."""
+    place = Path(source.place)
+    if source.kind != "mbridge":
+        target.symlink_to(place, target_is_directory=True)
+        return
+    target.mkdir()
+    (target / place.name).symlink_to(place, target_is_directory=True)
+    (target / _LATEST).write_text(_step(place), encoding="utf-8")
+    if (place / _STATE).exists():
+        shutil.copy(place / _STATE, target / _LATEST_STATE)
+
+
+def _linking(source: Source, out: Path) -> list[str]:
+    """The lines that `_link` stands for."""
+    place, target = str(source.place), out / CHECKPOINT
+    if source.kind != "mbridge":
+        return [shlex.join(["ln", "-sfn", place, str(target)])]
+    return [
+        shlex.join(["mkdir", "-p", str(target)]),
+        shlex.join(["ln", "-sfn", place, str(target / Path(place).name)]),
+        f"printf %s {_step(Path(place))} > {shlex.quote(str(target / _LATEST))}",
+        shlex.join(["cp", str(Path(place) / _STATE), str(target / _LATEST_STATE)]),
+    ]
+
+
+def _step(iteration: Path) -> str:
+    match = _ITERATION.fullmatch(iteration.name)
+    if match is None:
+        raise InputError(f"{iteration} is an MBridge checkpoint under another name: the tools want iter_NNNNNNN")
+    return str(int(match[1]))
 
 
 def _source(tools: Toolchain, runner: ToolRunner, config: Config, checkpoint: str, out: Path) -> Source:
@@ -79,14 +123,45 @@ def _kind_of(path: Path, config: Config) -> Source | None:
     if config.backend.name == "mbridge":
         kinds[Format.MBRIDGE] = "mbridge"
     kind = kinds.get(sniff(path))
-    # Of an MBridge checkpoint the tools want the folder that holds its iterations.
-    place = path.absolute().parent if kind == "mbridge" and path.name.startswith(_ITERATION) else path.absolute()
-    return Source(kind, place) if kind else None
+    return Source(kind, _iteration(path.absolute()) if kind == "mbridge" else path.absolute()) if kind else None
+
+
+def _iteration(path: Path) -> Path:
+    """The iteration that a folder of MBridge notes as its newest, or that it is."""
+    if not (path / _LATEST).is_file():
+        return path
+    return path / f"iter_{int((path / _LATEST).read_text()):07d}"
 
 
 def loadable(checkpoint: Path) -> Path:
-    """What the tools load of a converted checkpoint: of MBridge's the newest iteration."""
-    return max(checkpoint.glob(f"{_ITERATION}*"), default=checkpoint)
+    """What the tools load of a converted checkpoint: of MBridge's the iteration."""
+    return max(checkpoint.glob("iter_*"), default=checkpoint)
+
+
+def with_base(adapter: Path, base: Path, place: Path) -> Path:
+    """Adapters of MBridge whose settings name the weights that they belong to where these are now.
+
+    Parameters
+    ----------
+    adapter : Path
+        Their iteration.
+    base : Path
+        The weights, as `loadable` gives them.
+    place : Path
+        Folder for a copy with other settings, where theirs name another place.
+    """
+    settings = yaml.safe_load((adapter / _RUN_CONFIG).read_text(encoding="utf-8"))
+    root = base.parent if _ITERATION.fullmatch(base.name) else base
+    if Path(settings["checkpoint"].get("pretrained_checkpoint") or "") == root:
+        return adapter
+    copy = place / adapter.name
+    copy.mkdir()
+    for path in adapter.iterdir():
+        (copy / path.name).symlink_to(path)
+    settings["checkpoint"]["pretrained_checkpoint"] = str(root)
+    (copy / _RUN_CONFIG).unlink()
+    (copy / _RUN_CONFIG).write_text(yaml.safe_dump(settings), encoding="utf-8")
+    return copy
 
 
 def merge(tools: Toolchain, runner: ToolRunner, config: Config, base: Path, adapter: Path, place: Path) -> Path:
@@ -100,6 +175,16 @@ def merge(tools: Toolchain, runner: ToolRunner, config: Config, base: Path, adap
         runner.run(command)
     savanna.unlink()
     return loadable(place / CHECKPOINT)
+
+
+def merging_script(
+    tools: Toolchain, runner: ToolRunner, config: Config, base: Path, adapter: Path, place: Path
+) -> tuple[list[str], Path]:
+    """The lines that `merge` stands for, and the checkpoint that they make."""
+    savanna, merged = place / SAVANNA, place / "merged"
+    lines = [_rewriting(config, ["merge", str(base), str(adapter), str(savanna)])]
+    commands = tools.convert(config, Source("savanna", savanna), merged)
+    return [*lines, *(runner.line(command) for command in commands)], merged
 
 
 def _download(tools: Toolchain, runner: ToolRunner, name: str) -> Path:

@@ -30,7 +30,8 @@ from workflow.striped_hyena.tokens import BASE_IDS
 #: `collapsed`: one number a sequence, their sum or mean. `embeddings`: hidden states of one layer.
 Kind = Literal["logits", "per_token", "collapsed", "embeddings"]
 Collapse = Literal["sum", "mean"]
-VOCABULARY = 512
+#: Tokens that a model knows: the published ones, and those that mbridge trains from random weights.
+_VOCABULARIES = (512, 256)
 
 _SEQUENCE_INDEX = "seq_idx_map.json"
 _LOGITS, _LOGPROBS, _EMBEDDINGS = "token_logits", "log_probs_seqs", "hidden_embeddings"
@@ -72,8 +73,6 @@ class Predictions:
         Whether it ran with `--prepend-bos`.
     context_parallel : int
         Ranks that each sequence was spread over.
-    vocabulary : int
-        Tokens that the model knows.
 
     Attributes
     ----------
@@ -99,13 +98,12 @@ class Predictions:
         *,
         begin_token: bool,
         context_parallel: int = 1,
-        vocabulary: int = VOCABULARY,
     ) -> None:
         self.folder = folder
         self.names = list(names)
         self.lengths = np.asarray(lengths, np.int64)
         self.begin_token = begin_token
-        self._files = _TensorFiles(_prediction_files(folder), vocabulary)
+        self._files = _TensorFiles(_prediction_files(folder))
         self.kind: Kind = self._files.kind
         # Of logits with tokens the order is checked against the FASTA.
         in_known_order = self.kind == "collapsed" or (self.kind == "logits" and self._files.holds("tokens"))
@@ -330,9 +328,8 @@ class Predictions:
 class _TensorFiles:
     """Memory-mapped prediction files, of which few are open and few bytes are in memory at a time."""
 
-    def __init__(self, paths: list[Path], vocabulary: int) -> None:
+    def __init__(self, paths: list[Path]) -> None:
         self.paths = paths
-        self._vocabulary = vocabulary
         self._open: OrderedDict[int, dict[str, Tensor]] = OrderedDict()
         self._mapped = 0
         first = self._tensors(0)
@@ -353,8 +350,9 @@ class _TensorFiles:
             if tensors[key].shape != values.shape[: 1 if key == "seq_idx" else 2]:
                 raise ToolError(f"{path} holds {self.key} and {key} of different shapes: {_MEND}")
         width = values.shape[-1]
-        if self.kind == "logits" and width != self._vocabulary:
-            raise ToolError(f"{path} holds logits of {width} tokens where the model knows {self._vocabulary}: {_MEND}")
+        if self.kind == "logits" and width not in _VOCABULARIES:
+            known = " or ".join(map(str, _VOCABULARIES))
+            raise ToolError(f"{path} holds logits of {width} tokens, an Evo 2 model knows {known}: {_MEND}")
         return tensors["seq_idx"].numpy().astype(np.int64)
 
     def shape(self, file: int, key: str) -> tuple[int, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from workflow.backends.base import Workplace
@@ -12,7 +13,7 @@ from workflow.console import say
 from workflow.genome.files import PROJECT_ROOT
 from workflow.launch import Program, prepare, run_program
 
-LOGS, TRAIN = "logs", "train_evo2"
+TRAIN, PREDICT = "train_evo2", "predict_evo2"
 _SECONDS_TO_END, _SECONDS_TO_SAVE = 30.0, 600.0
 
 
@@ -26,10 +27,12 @@ class ToolRunner:
         What the tools accept.
     place : Workplace
         Its `logs` folder gets the whole output of each command.
+    alone : bool
+        Start everything on this machine only, whatever the launcher.
     """
 
-    def __init__(self, config: Config, contract: Contract, place: Workplace) -> None:
-        self.config, self.contract, self.place = config, contract, place
+    def __init__(self, config: Config, contract: Contract, place: Workplace, *, alone: bool = False) -> None:
+        self.config, self.contract, self.place, self.alone = config, contract, place, alone
         self._told: set[str] = set()
 
     def line(self, command: Command) -> str:
@@ -48,8 +51,9 @@ class ToolRunner:
         *,
         on_line: Callable[[str], None] | None = None,
         on_tick: Callable[[], None] | None = None,
+        name: str = "",
     ) -> Path:
-        """Run a command to its end. Returns the file with what it printed.
+        """Run a command to its end. Returns the file with what it printed, which bears the name of the tool or `name`.
 
         Raises
         ------
@@ -58,9 +62,10 @@ class ToolRunner:
         ToolError
             It could not be started, failed, or hung.
         """
-        program = self._program(command)
+        program = replace(self._program(command), log=self.log(name or command.tool))
         self._tell(command, program)
-        self.place.commands.append({"command": program.typed, "why": dict(command.why)})
+        told = {"command": program.typed, "version": str(self.contract), "why": dict(command.why)}
+        self.place.commands.append(told)
         # A training saves its state before it ends.
         stop_seconds = _SECONDS_TO_SAVE if command.tool == TRAIN else _SECONDS_TO_END
         run_program(
@@ -72,6 +77,10 @@ class ToolRunner:
         )
         return program.log
 
+    def log(self, name: str) -> Path:
+        """The file that keeps what a tool prints, of all its starts."""
+        return self.place.logs / f"{name}.log"
+
     def _tell(self, command: Command, program: Program) -> None:
         """Show the first command of each tool; those after it are alike, and in the manifest."""
         if command.tool not in self._told:
@@ -81,12 +90,16 @@ class ToolRunner:
         self._told.add(command.tool)
 
     def _program(self, command: Command) -> Program:
+        launcher, parallel = self.config.launcher, self.config.parallel
+        if launcher.name == "torchrun" and (self.alone or command.tool not in (TRAIN, PREDICT)):
+            # The other machines do not wait for it, and would only do the same again.
+            launcher, parallel = replace(launcher, name="process"), replace(parallel, nodes=1)
         return prepare(
-            self.config.launcher,
-            self.config.parallel,
+            launcher,
+            parallel,
             self.contract.spell(command),
             command.environment,
-            log=self.place.folder / LOGS / f"{command.tool}.log",
+            log=self.log(command.tool),
             processes=command.processes,
             mounts=self._mounts(),
             folder=command.folder,
@@ -98,5 +111,10 @@ class ToolRunner:
         wanted = [PROJECT_ROOT, Path(config.runs_folder).absolute()]
         for place in (config.backend.tokenizer, config.model.checkpoint):
             if place and "://" not in place:
-                wanted.append(Path(place).absolute().parent)
-        return wanted
+                wanted += _around(Path(place)) or _around(PROJECT_ROOT / place)
+        return list(dict.fromkeys(wanted))
+
+
+def _around(place: Path) -> list[Path]:
+    """The folder of a place and, where it is a link, that of its end. Docker would make those that do not exist."""
+    return [folder for folder in (place.absolute().parent, place.resolve().parent) if folder.is_dir()]

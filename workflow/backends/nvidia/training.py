@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +23,8 @@ from workflow.gates import GateLog
 from workflow.launch import StepLine, TrainingProgress, parse_step
 
 RESULTS, CHECKPOINTS = "results", "checkpoints.json"
+#: Beginning of the folder in which the index of the data is built, and name of its log.
+INDEX, INDEX_LOG = ".index-", "train_evo2-index"
 _SECONDS_BETWEEN_LOOKS = 20.0
 
 
@@ -62,7 +65,7 @@ class TrainingWatch:
     def __init__(self, config: Config, results: Path, gates: GateLog) -> None:
         self.config, self.results, self.gates = config, results, gates
         self._progress = TrainingProgress(tokens_of_step(config))
-        self._first_is_known = config.train.method == "scratch"
+        self._first_is_known = False
         self._looked = time.monotonic()
         self._seen: set[str] = set()
 
@@ -104,24 +107,47 @@ class TrainingWatch:
         """Take the progress off the terminal."""
         self._progress.close()
 
+    def recall(self, log: Path) -> None:
+        """Take the first validation from what an interrupted run has left: those after it are of trained weights.
+
+        Raises
+        ------
+        GateError
+            It is what stopped that run.
+        """
+        try:
+            metrics = read_metrics(self.results, self.config.backend.name, log, context_length=1)
+        except ToolError:  # it left no metrics
+            return
+        first = metrics[metrics["name"] == "val_loss"].head(1)
+        for step, loss in first[["step", "value"]].itertuples(index=False, name=None):
+            self.know_first_validation(float(loss), int(step))
+
     def know_first_validation(self, loss: float, step: int) -> None:
-        """Take a loss for the first validation, if none was seen yet."""
-        if not self._first_is_known:
+        """Gate `first_validation_loss` on this one; a model from random weights may be no better than a guess."""
+        if self.config.train.method != "scratch":
             check_first_validation_loss(loss, self.gates, step)
-            self._first_is_known = True
+        self._first_is_known = True
 
     def _check(self, line: StepLine) -> None:
         if line.loss is not None:
             check_finite(line.loss, self.gates, line.step, "training")
         if line.validation_loss is not None:
             check_finite(line.validation_loss, self.gates, line.step, "validation")
-            self.know_first_validation(line.validation_loss, line.step)
+            if not self._first_is_known:
+                self.know_first_validation(line.validation_loss, line.step)
 
 
 def tokens_of_step(config: Config) -> int:
     """Tokens of one optimizer step over all GPUs."""
     train = config.train
     return train.batch_size * train.accumulate * config.parallel.data_parallel * train.context_length
+
+
+def remove_index_leftovers(out: Path) -> None:
+    """Remove what a killed build of the index has left."""
+    for leftover in out.glob(f"{INDEX}*"):
+        shutil.rmtree(leftover)
 
 
 def put_aside_incomplete(results: Path, toolchain: str) -> list[str]:
@@ -191,7 +217,8 @@ def collect(config: Config, out: Path, log: Path, watch: TrainingWatch) -> dict[
         "steps": reached,
         "bases_seen": reached * tokens_of_step(config),
         "first_validation_loss": float(first["value"]),
-        "best_validation_loss": float(losses["value"].min()),
+        # Of a checkpoint that is there: those of NeMo that rank low are deleted.
+        "best_validation_loss": float(best["val_loss"]),
         "best_step": int(best["step"]),
     }
 
