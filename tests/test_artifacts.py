@@ -1,9 +1,11 @@
+import contextlib
 import hashlib
 import json
 import os
 import signal
 import subprocess
 import sys
+import time
 from datetime import date
 from pathlib import Path
 
@@ -26,6 +28,7 @@ from workflow.artifacts import (
     read_json,
     read_manifest,
     read_table,
+    run_lock,
     write_json,
     write_text,
 )
@@ -437,3 +440,35 @@ def test_new_array_is_written_through(tmp_path: Path) -> None:
     read = np.load(tmp_path / "a.npy")
     assert read.dtype == np.float32
     np.testing.assert_array_equal(read, array)
+
+
+OUTLIVED = """
+import os, signal, sys
+from pathlib import Path
+from workflow.artifacts import run_lock
+from workflow.launch import Program, run_program
+
+folder = Path(sys.argv[1])
+tool = [sys.executable, "-c", "import os, time; print(os.getpid(), flush=True); time.sleep(60)"]
+
+def die(line):
+    (folder / "tool").write_text(line)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+with run_lock(folder):
+    run_program(Program(tool, {}, folder / "log"), on_line=die)
+"""
+
+
+def test_lock_is_held_by_a_program_that_outlives_its_run(tmp_path: Path) -> None:
+    """A tool goes on when the run that started it is killed, and must not be joined by a second one."""
+    killed = subprocess.run([sys.executable, "-c", OUTLIVED, str(tmp_path)], timeout=60)
+    assert killed.returncode == -signal.SIGKILL
+    with pytest.raises(InputError, match="another process works on"), run_lock(tmp_path):
+        pass
+    os.kill(int((tmp_path / "tool").read_text()), signal.SIGKILL)
+    for _ in range(100):
+        with contextlib.suppress(InputError), run_lock(tmp_path):
+            return
+        time.sleep(0.1)
+    raise AssertionError("the lock was not let go")

@@ -103,7 +103,10 @@ def recover(target: Path) -> None:
 
 @contextmanager
 def run_lock(folder: Path) -> Iterator[None]:
-    """Keep other processes out of a run folder, which is made. The kernel lets go when this process ends, however.
+    """Keep other processes out of a run folder, which is made.
+
+    The kernel lets go when this process and the programs that it started have ended, however: a tool that outlives
+    a killed run still writes there.
 
     Raises
     ------
@@ -116,6 +119,7 @@ def run_lock(folder: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise InputError(f"another process works on {folder}: wait for it, or give run_name=…") from None
+        os.set_inheritable(file.fileno(), True)
         yield
 
 

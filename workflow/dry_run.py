@@ -22,17 +22,20 @@ set -euo pipefail
 
 def describe(run: Run) -> str:
     """Each stage with the reason, what it reads, which commands it starts, and where it writes."""
-    lines = [f"run {run.folder}"]
+    lines, told = [f"run {run.folder}"], set[str]()
     for step in run.plan():
+        commands, notes = _tools(run, step)
         read = [item["path"] for item in step.inputs]
         read += [str(run.folder / name) for name in step.identity["stages"]]
         lines += [
             f"{step.stage.name}: would {'be skipped' if step.skip else 'run'}, {step.reason}",
             *(f"  {line}" for line in _forecast(run, step)),
             *(f"  reads  {path}" for path in read),
-            *(f"  runs   {line}" for line in _tool_lines(run, step)),
+            *(f"  runs   {line}" for line in commands),
+            *(f"  note   {line}" for line in notes if line not in told),
             f"  writes {run.folder / step.stage.name}",
         ]
+        told |= set(notes)
     return "\n".join(lines)
 
 
@@ -42,7 +45,7 @@ def write_commands(run: Run) -> Path:
     for step in run.plan():
         if step.skip:
             continue
-        lines = _tool_lines(run, step) or [_own_command(step.stage.name)]
+        lines = _tools(run, step)[0] or [_own_command(step.stage.name)]
         sections.append("\n".join([f"# {step.stage.name}", *lines]) + "\n")
     run.folder.mkdir(parents=True, exist_ok=True)
     path = run.folder / COMMANDS
@@ -58,9 +61,9 @@ def _forecast(run: Run, step: Step) -> list[str]:
     return told + forecast(run.config, step.stage.name)
 
 
-def _tool_lines(run: Run, step: Step) -> list[str]:
-    """Empty where the stage works in this process."""
-    return [] if step.skip or run.config.backend.name == "local" else run.script(step.stage.name)
+def _tools(run: Run, step: Step) -> tuple[list[str], list[str]]:
+    """Commands, and what a user has to know of them; empty where the stage works in this process."""
+    return ([], []) if step.skip or run.config.backend.name == "local" else run.script(step.stage.name)
 
 
 def _own_command(stage: str) -> str:

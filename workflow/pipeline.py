@@ -310,8 +310,8 @@ class Run:
                 self.script(name)
         return gates
 
-    def script(self, stage: str) -> list[str]:
-        """The shell lines of the tools that a stage would start, checked against what they accept.
+    def script(self, stage: str) -> tuple[list[str], list[str]]:
+        """The shell lines of the tools that a stage would start, checked against what they accept; and notes on them.
 
         Raises
         ------
@@ -323,8 +323,8 @@ class Run:
         config = self.config
         if stage == "convert" and (found := convert.checkpoint(config)):
             config = replace(config, model=replace(config.model, checkpoint=found))
-        backend = open_backend(config, Workplace(self.folder / stage))
-        return backend.script(config, stage, self.folder)
+        place = Workplace(self.folder / stage)
+        return open_backend(config, place).script(config, stage, self.folder), place.notes
 
     def execute(self) -> None:
         """Run or skip the stages that are asked for.
@@ -420,7 +420,11 @@ class Run:
                 "counts": counts,
                 "gates": gates.as_records(),
                 "commands": [hide_secrets(shlex.join(provenance.command_line()))],
-                "tools": provenance.mask_secrets(context.place.commands),
+                # As they would be typed now: the folder that was built in has its final name.
+                "tools": [
+                    tool | {"command": tool["command"].replace(str(out.absolute()), str(target.absolute()))}
+                    for tool in provenance.mask_secrets(context.place.commands)
+                ],
                 "notes": context.place.notes,
                 "timings": {"started": started, "seconds": seconds},
                 **provenance.environment(),

@@ -17,6 +17,8 @@ from workflow.preflight import hardware
 
 CONFIGS = Path(__file__).parent.parent.parent / "configs"
 Configure = Callable[..., Config]
+#: The memory of every model is told for the same settings.
+AS_TINY = ("model.batch_size=8", "model.activation_checkpointing=false")
 #: `backend=nemo2` on eight GPUs of a kind that FP8 was found good on.
 ON_HOPPER = ("backend=nemo2", "parallel.gpu=H100-80GB", "parallel.devices=8")
 
@@ -27,7 +29,7 @@ def composed(*overrides: str) -> Config:
     register_schema()
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        config = OmegaConf.to_object(compose("config", ["run_name=demo", *overrides]))
+        config = OmegaConf.to_object(compose("config", ["run_name=demo", *AS_TINY, *overrides]))
     assert isinstance(config, Config)
     return config
 

@@ -50,7 +50,7 @@ def test_converted_checkpoints(configure: Configure) -> None:
         ("backend=local train=lora", 0, 16, 2),
         ("backend=nemo2 train=full", 14, 0, 6),
         ("backend=nemo2 train=full train.steps=60", 14, 0, 4),
-        ("backend=nemo2 train=lora", 2, 14, 7),
+        ("backend=nemo2 train=lora", 2, 14, 6),
         ("backend=mbridge train=full", 14, 0, 6),
         ("backend=mbridge train=full train.steps=1000", 14, 0, 40),
         ("backend=mbridge train=lora", 0, 14, 6),
@@ -105,9 +105,9 @@ def test_gate(
     config = configure("model=evo2_7b")
     monkeypatch.setattr(disk, "free_disk_gib", lambda folder: 1000.0)
     (result,) = judged(config, "convert")
-    assert result.passed and result.saw == "about 12.3 GiB for the converted checkpoint"
+    assert result.passed and result.saw == "room for the converted checkpoint"
     assert "1000" not in result.limit
-    assert judged(config, "predict")[0].saw == "about 0.1 MiB for predictions"
+    assert judged(config, "predict")[0].saw == "room for predictions"
     assert disk_lines(config, "convert", SHAPE) == [
         "disk: about 12.3 GiB for the converted checkpoint; 1000.0 GiB are free"
     ]

@@ -297,8 +297,9 @@ def test_a_patched_host_says_nothing_of_a_container(configure: Configure, monkey
     overrides = ("model=evo2_7b", *ON_HOPPER, "train.batch_size=1", "train.activation_checkpointing=true")
     config = configure(*overrides, "launcher=docker")
     assert recomputes(configure(*overrides)) and not recomputes(config)
-    with pytest.raises(GateError, match=r"inside the container, launcher=process after `python -m workflow\.patches"):
+    with pytest.raises(GateError, match=r"activation_checkpointing=true launcher\.patched=true with an image"):
         judged(config, "train")
+    assert recomputes(configure(*overrides, "launcher=docker", "launcher.patched=true"))
 
 
 @pytest.mark.parametrize(

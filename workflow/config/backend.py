@@ -108,6 +108,8 @@ class LauncherConfig:
         `--gpus` of docker.
     mounts : list of str
         Further `HOST:CONTAINER` mounts; the folders of the run, the data and this project are always mounted.
+    patched : bool
+        Whether the image has the patch `nemo2-lora-recompute`, as those of `docker/Dockerfile` have.
     user : bool
         Run as the user who calls, not as root.
     shm_size : str
@@ -125,6 +127,7 @@ class LauncherConfig:
     image: str = "nvcr.io/nvidia/clara/bionemo-framework:2.7.1"
     gpus: str = "all"
     mounts: list[str] = field(default_factory=list)
+    patched: bool = False
     user: bool = True
     shm_size: str = "16g"
     rendezvous: str = "127.0.0.1:29500"

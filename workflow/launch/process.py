@@ -170,6 +170,8 @@ class _Child:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                # What is inheritable is meant to be: the lock on the run folder.
+                close_fds=False,
                 bufsize=0,
             )
         except OSError as error:

@@ -56,8 +56,8 @@ def check_disk(config: Config, stage: str, shape: Shape | None, gates: GateLog) 
     gates.check(
         "disk_space",
         fits,
-        saw=f"about {_told(needs)}",
-        # What is free changes from day to day: it is told only where it matters.
+        # An estimate, and what is free, change from day to day: they are told where it matters.
+        saw=f"room for {', '.join(needs)}" if fits else f"about {_told(needs)}",
         limit="what is free where the run lies" if fits else f"{free:.1f} GiB free in {folder.absolute()}",
         why="A full disk ends the stage, and may damage what it writes last: free some, or give another runs_folder.",
     )
@@ -76,7 +76,7 @@ def checkpoints_at_a_time(config: Config) -> int:
         return 2  # the new state is complete before the old one goes
     saved = math.ceil(config.train.steps / config.train.validate_every)
     if config.backend.name == "nemo2":
-        return 1 + (saved if config.train.method == "lora" else min(saved, _KEPT))
+        return 1 + min(saved, _KEPT)
     return saved
 
 

@@ -322,7 +322,7 @@ def _lacks_patch(config: Config) -> bool:
     if config.backend.name != "nemo2" or config.train.method != "lora":
         return False
     if config.launcher.name == "docker":
-        return True  # what is in a container yet to be started is not known
+        return not config.launcher.patched
     from workflow.patching import is_applied
 
     return not is_applied(_RECOMPUTE_PATCH)
@@ -387,8 +387,9 @@ def _ask_for_recomputation(config: Config) -> str:
     asked = "train.activation_checkpointing=true"
     if not _lacks_patch(config):
         return asked
-    inside = " inside the container, launcher=process" if config.launcher.name == "docker" else ""
-    return f"{asked}{inside} after `python -m workflow.patches apply {_RECOMPUTE_PATCH}`"
+    if config.launcher.name == "docker":
+        return f"{asked} launcher.patched=true with an image of docker/Dockerfile"
+    return f"{asked} after `python -m workflow.patches apply {_RECOMPUTE_PATCH}`"
 
 
 def _spread(now: ParallelConfig, size: int, shape: Shape, stage: str) -> Iterator[ParallelConfig]:

@@ -47,7 +47,7 @@ def checkpoint(config: Config) -> str | None:
     if not model.checkpoint:
         raise InputError(f"model={model.name} names no checkpoint for backend={backend}: give model.checkpoint=FILE")
     if not is_published(model.checkpoint):
-        return str(_locate(model.checkpoint, model.source))
+        return str(_locate(model.checkpoint, _hint(config)))
     if backend == "local":
         raise InputError(
             f"backend=local fetches nothing: download {model.checkpoint} and give model.checkpoint=FILE or FOLDER"
@@ -61,6 +61,12 @@ def _locate(checkpoint: str, source: str) -> Path:
         if path.is_dir() or path.with_name(f"{path.name}.part0").exists():
             return path.absolute()
     return locate(checkpoint, source)
+
+
+def _hint(config: Config) -> str:
+    """Where the checkpoint comes from, unless the user has named another."""
+    model = config.model
+    return model.source if model.checkpoint in model.checkpoints.values() else "model.checkpoint names it"
 
 
 def is_published(checkpoint: str) -> bool:

@@ -15,6 +15,8 @@ from workflow.config import Config, register_schema
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 Configure = Callable[..., Config]
+#: Commands of every model are told for the same settings.
+AS_TINY = ("model.batch_size=8", "model.activation_checkpointing=false")
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +29,7 @@ def configure() -> Configure:
     def composed(*overrides: str) -> Config:
         GlobalHydra.instance().clear()
         with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-            config = OmegaConf.to_object(compose("config", list(overrides)))
+            config = OmegaConf.to_object(compose("config", [*AS_TINY, *overrides]))
         assert isinstance(config, Config)
         return config
 

@@ -64,7 +64,7 @@ def test_other_machines_do_not_run_this_program(nemo2: Configure, tmp_path: Path
     with pytest.raises(InputError, match=r"launcher.node_rank=1: only the first machine.*dry_run=true") as caught:
         backend.train(nemo2(*machines), tmp_path, tmp_path, tmp_path, GateLog())
     assert "\n" not in str(caught.value)
-    assert "--node-rank 1" in "".join(Run(nemo2(*machines)).script("train"))
+    assert "--node-rank 1" in "".join(Run(nemo2(*machines)).script("train")[0])
 
 
 # ---------------------------------------------------------------- scripts
@@ -75,11 +75,11 @@ def test_other_machines_do_not_run_this_program(nemo2: Configure, tmp_path: Path
 def test_scripts_are_bash(configure: Configure, tmp_path: Path, backend: str, method: str) -> None:
     """Also where the files of prompts that are not known yet are several lines of comments."""
     config = configure(f"backend={backend}", f"train={method}", f"runs_folder='{tmp_path}/a place'", *TINY)
-    lines = [line for stage in ("convert", "predict", "infer") for line in Run(config).script(stage)]
+    lines = [line for stage in ("convert", "predict", "infer") for line in Run(config).script(stage)[0]]
     text = "\n".join(lines)
     checked = subprocess.run(["bash", "-n"], input=text, capture_output=True, text=True)
     assert checked.returncode == 0, checked.stderr
-    comments = Run(config).script("infer")
+    comments = Run(config).script("infer")[0]
     assert all(line.startswith("#") for line in "\n".join(comments).split("\n"))
 
 
@@ -87,7 +87,7 @@ def test_scripts_are_bash(configure: Configure, tmp_path: Path, backend: str, me
 def test_generation_by_hand(configure: Configure, tmp_path: Path, backend: str) -> None:
     """Each model has files of its own, and adapters are merged before they are given to a tool that reads none."""
     settings = ("train=lora", "infer.prompts=[ACGT]", f"runs_folder={tmp_path}", *TINY)
-    lines = Run(configure(f"backend={backend}", *settings)).script("infer")
+    lines = Run(configure(f"backend={backend}", *settings)).script("infer")[0]
     starts = [line for line in lines if " infer_evo2 " in line]
     files = [line.split("--output-file ")[1].split()[0] for line in starts]
     assert len(starts) == 2 and len(set(files)) == 2
@@ -104,7 +104,7 @@ def test_a_checkpoint_of_this_project_is_found_from_any_folder(
     configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    lines = Run(configure("backend=nemo2", *TINY)).script("convert")
+    lines = Run(configure("backend=nemo2", *TINY)).script("convert")[0]
     assert lines[0].startswith("mkdir -p ") and "/data/tiny/model.safetensors" in lines[1]
 
 

@@ -201,7 +201,6 @@ def test_commands_run_by_hand(bench: Bench, whole: Callable[[str], Path], monkey
         script = write_commands(Run(config))
         assert not (bench.runs / "by-hand" / "convert").exists()
         text = script.read_text()
-        (bench.runs / "by-hand" / "convert").mkdir()
         done = subprocess.run([str(script)], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert text.startswith("#!/usr/bin/env bash") and "\n# train\n" in text
@@ -245,6 +244,24 @@ def test_a_training_that_goes_wrong(
         bench.run(backend, *settings, "stage=train", name=name, fault=f"train_evo2:{fault}")
     assert "\n" not in str(caught.value)
     assert not (bench.runs / name / "train" / "manifest.json").exists()
+    # What a gate has refused is kept, and never gone on from.
+    assert bool(list((bench.runs / name / "train").glob("refused-*/results"))) == (error is GateError)
+    assert error is not GateError or not (bench.runs / name / "train" / "results").exists()
+
+
+def test_a_refused_training_begins_anew(bench: Bench, whole: Callable[[str], Path]) -> None:
+    """The state that it left would go on from weights that were not the base model's."""
+    whole("mbridge")
+    bench.copy("mbridge", "anew", "prepare", "preprocess", "convert")
+    for attempt in ("first", "typed again"):
+        with pytest.raises(GateError, match=r"first_validation_loss: saw 6\.2.* after 4 steps"):
+            bench.run("mbridge", "stage=train", name="anew", fault="train_evo2:ln512")
+        assert not (bench.runs / "anew" / "train" / "results").exists(), attempt
+    counts, expected = (
+        read_manifest(run / "train")["counts"]
+        for run in (bench.run("mbridge", "stage=train", name="anew"), whole("mbridge"))
+    )
+    assert counts["first_validation_loss"] == pytest.approx(expected["first_validation_loss"], abs=1e-4)
 
 
 @pytest.mark.parametrize("backend", VERSIONS)
@@ -318,6 +335,8 @@ def test_refused_before_anything_runs(bench: Bench, backend: str, settings: tupl
 def test_without_the_tools(bench: Bench) -> None:
     """A dry run works anywhere; a run says what is missing."""
     config = bench.config("nemo2", "stage=convert", name="absent")
-    assert "evo2_convert_to_nemo2 --model-path hf://" in "".join(Run(config).script("convert"))
+    lines, notes = Run(config).script("convert")
+    assert "evo2_convert_to_nemo2 --model-path hf://" in "".join(lines)
+    assert "not installed here" in "".join(notes) and "2.7.1" in "".join(notes)
     with pytest.raises(InputError, match="not installed here"):
         Run(config).execute()

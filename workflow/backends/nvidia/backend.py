@@ -21,10 +21,10 @@ from workflow.backends.nvidia.running import ToolRunner
 from workflow.backends.nvidia.scoring import score_in_parts
 from workflow.backends.nvidia.settings import Toolchain
 from workflow.backends.nvidia.toolchain import contract_for, find_toolchain, user_cache
-from workflow.config import Config
+from workflow.config import Config, LauncherConfig
 from workflow.console import say
 from workflow.dataset.nvidia import TRAINING_CONFIG
-from workflow.errors import InputError
+from workflow.errors import GateError, InputError
 from workflow.gates import GateLog
 from workflow.patching import is_applied
 from workflow.preflight import check_context
@@ -60,12 +60,15 @@ class NvidiaBackend:
             self.is_there = installed is not None
             self.contract, remarks = contract_for(backend, installed)
         place.notes += [remark for remark in remarks if remark not in place.notes]
-        self.tools = self._tools(backend.name, in_container)
+        self.tools = self._tools(backend.name, config.launcher)
 
     # ------------------------------------------------------------ the protocol
 
     def script(self, config: Config, stage: str, run: Path) -> list[str]:
         """Checked command lines of a stage, with the paths of the published run."""
+        if self.is_there:
+            _require_tokenizer(config)
+        self._take_notes(config, stage)
         runner = ToolRunner(config, self.contract, Workplace((run / stage).absolute()))
         if stage == "convert":
             wanted = config.model.checkpoint if config.train.method != "scratch" else None
@@ -96,15 +99,18 @@ class NvidiaBackend:
         goes_on = training.has_checkpoint(results, config.backend.name)
         if config.parallel.nodes * config.parallel.devices > 1 and not goes_on:
             self._build_index(config, command)
-        watch = training.TrainingWatch(config, results, gates)
-        if goes_on:
-            say("  an interrupted training goes on from its newest checkpoint; force=true begins anew")
-            watch.recall(runner.log(command.tool))
+        watch, log = training.TrainingWatch(config, results, gates), runner.log(command.tool)
         try:
-            log = runner.run(command, on_line=watch.on_line, on_tick=watch.on_tick)
+            if goes_on:
+                say("  an interrupted training goes on from its newest checkpoint; force=true begins anew")
+                watch.recall(log)
+            runner.run(command, on_line=watch.on_line, on_tick=watch.on_tick)
+            counts = training.collect(config, out, log, watch)
+        except GateError:
+            say(f"  what it left is kept in {training.put_aside_refused(results, log)}; the next start begins anew")
+            raise
         finally:
             watch.close()
-        counts = training.collect(config, out, log, watch)
         covered = min(1.0, counts["bases_seen"] / documents.bases)
         return counts | {
             "train_bases": documents.bases,
@@ -147,11 +153,11 @@ class NvidiaBackend:
 
     # ------------------------------------------------------------ parts of it
 
-    def _tools(self, name: str, in_container: bool) -> Toolchain:
+    def _tools(self, name: str, launcher: LauncherConfig) -> Toolchain:
+        in_container = launcher.name == "docker"
         if name == "mbridge":
             return MegatronBridge(self.contract)
-        # What is in a container yet to be started is not known.
-        return Nemo2(self.contract, patched=not in_container and is_applied(_LORA_PATCH))
+        return Nemo2(self.contract, patched=launcher.patched if in_container else is_applied(_LORA_PATCH))
 
     def _runner(self, config: Config, stage: str) -> ToolRunner:
         """What runs the commands of a stage, once it is known that they can run."""
@@ -167,11 +173,15 @@ class NvidiaBackend:
                 f"the torchrun lines that dry_run=true writes for stage {stage}, once the first has begun it"
             )
         self.tools.refuse(config, stage)
-        for note in self.tools.notes(config, stage):
-            if note not in self.place.notes:
-                say(f"  note: {note}")
-                self.place.notes.append(note)
+        for note in self._take_notes(config, stage):
+            say(f"  note: {note}")
         return ToolRunner(config, self.contract, self.place)
+
+    def _take_notes(self, config: Config, stage: str) -> list[str]:
+        """Note what the tools do otherwise than they are told. Returns what was not noted before."""
+        new = [note for note in self.tools.notes(config, stage) if note not in self.place.notes]
+        self.place.notes += new
+        return new
 
     def _training(self, config: Config, base: Path, tokens: Path, out: Path) -> Command:
         start = None if config.train.method == "scratch" else (base / converting.CHECKPOINT).absolute()
@@ -275,6 +285,16 @@ def _unquoted(line: str) -> str:
 def _commented(lines: str) -> str:
     """A prompt file is several lines."""
     return "\n".join(line if line.startswith("#") else f"# {line}" for line in lines.split("\n"))
+
+
+def _require_tokenizer(config: Config) -> None:
+    """Refuse a tokenizer folder that is none; one inside a container cannot be seen from here."""
+    folder = config.backend.tokenizer
+    if folder and config.launcher.name != "docker" and not (Path(folder) / "tokenizer.json").is_file():
+        raise InputError(
+            f"backend.tokenizer={folder} holds no tokenizer.json: give the folder nucleotide_fast_tokenizer_512 of the "
+            "recipe evo2_megatron"
+        )
 
 
 def _contract_of_image(config: Config) -> tuple[Contract, list[str]]:

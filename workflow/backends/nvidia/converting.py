@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 import shlex
 import shutil
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 
 from workflow.backends.nvidia.running import ToolRunner
@@ -123,7 +125,18 @@ def _kind_of(path: Path, config: Config) -> Source | None:
     if config.backend.name == "mbridge":
         kinds[Format.MBRIDGE] = "mbridge"
     kind = kinds.get(sniff(path))
+    if kind == "savanna" and config.backend.name == "mbridge" and not _is_plain(path):
+        return None
     return Source(kind, _iteration(path.absolute()) if kind == "mbridge" else path.absolute()) if kind else None
+
+
+def _is_plain(path: Path) -> bool:
+    """Whether PyTorch reads a file with `weights_only`: of others mbridge makes an empty folder (issue 1579)."""
+    try:
+        torch.load(path, map_location="cpu", mmap=True, weights_only=True)
+    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError):
+        return False
+    return True
 
 
 def _iteration(path: Path) -> Path:

@@ -22,7 +22,6 @@ _LORA_LAYERS = "linear_qkv, linear_proj, linear_fc1, linear_fc2"
 _LONGEST_ARGUMENT = 131_071
 #: Kept besides the last one. The ranking lags by one validation, so that the best one is among them.
 _CHECKPOINTS_KEPT = 5
-_KEEP_ALL = -1
 _MERGE = "merge them with python -m workflow.checkpoint merge, and convert the result"
 _SELECTIVE = "--selective-activation-checkpointing"
 _ON_SELECTIVE = (
@@ -119,12 +118,10 @@ class Nemo2:
         lora = config.train.method == "lora"
         environment, why = settings.training_environment(config, _ON_PATIENCE)
         why["--save-top-k"] = (
-            "A checkpoint is ranked by the validation before its own, and adapters take little room: all are kept."
-            if lora
-            else "A checkpoint is ranked by the validation before its own: enough are kept for the best to be there."
+            "A checkpoint is ranked by the validation before its own: enough are kept for the best to be there."
         )
         options = self._training_options(config, dataset, out) | {
-            "--save-top-k": _KEEP_ALL if lora else _CHECKPOINTS_KEPT,
+            "--save-top-k": _CHECKPOINTS_KEPT,
             "--ckpt-dir": base,
         }
         if lora:

@@ -76,6 +76,8 @@ def score_in_parts(
         yield from found.scores(wanted.fetch)
         if not keep_raw:
             shutil.rmtree(place)
+    if not keep_raw:
+        folder.rmdir()
 
 
 def write_fasta(sequences: SequenceSet, path: Path) -> None:

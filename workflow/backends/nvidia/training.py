@@ -133,9 +133,11 @@ class TrainingWatch:
         if line.loss is not None:
             check_finite(line.loss, self.gates, line.step, "training")
         if line.validation_loss is not None:
-            check_finite(line.validation_loss, self.gates, line.step, "validation")
+            # NeMo tells of a validation with the next step.
+            step = line.step - 1 if line.is_training and line.step % self.config.train.validate_every else line.step
+            check_finite(line.validation_loss, self.gates, step, "validation")
             if not self._first_is_known:
-                self.know_first_validation(line.validation_loss, line.step)
+                self.know_first_validation(line.validation_loss, step)
 
 
 def tokens_of_step(config: Config) -> int:
@@ -166,6 +168,22 @@ def put_aside_incomplete(results: Path, toolchain: str) -> list[str]:
         Path(place).rename(aside)
         moved.append(str(aside))
     return moved
+
+
+def put_aside_refused(results: Path, log: Path) -> Path:
+    """Move what a training that a gate has stopped left, with its log, so that nothing goes on from it.
+
+    Returns
+    -------
+    Path
+        Where it is now.
+    """
+    aside = results.with_name(f"refused-{time.time_ns()}")
+    aside.mkdir()
+    for path in (results, log):
+        if path.exists():
+            path.rename(aside / path.name)
+    return aside
 
 
 def has_checkpoint(results: Path, toolchain: str) -> bool:
