@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -186,7 +187,7 @@ class TestConversion:
         assert "size mismatch" in capsys.readouterr().err
 
     def test_silent_end_of_mbridge(self, world: World, tmp_path: Path) -> None:
-        torch.save({"module": {}, "arguments": Path("x")}, tmp_path / "unsafe.pt")
+        torch.save({"module": {}, "arguments": Fraction(1, 3)}, tmp_path / "unsafe.pt")
         words = ("--mbridge-ckpt-dir", tmp_path / "out", "--tokenizer-path", world.tokenizer)
         file = ("--savanna-ckpt-path", tmp_path / "unsafe.pt", "--model-size", "striped_hyena_test")
         assert mbridge("evo2_convert_savanna_to_mbridge", *file, *words) == 0
