@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor
 
-from workflow.checkpoints.layouts import to_megatron, to_savanna, to_vortex
+from workflow.checkpoints.layouts import to_savanna, to_vortex
 from workflow.checkpoints.names import (
     FINAL_NORM,
     FINAL_NORM_20B,
+    Correspondence,
     Dialect,
+    Rule,
     correspondences,
     find_dialect,
     find_final_norm,
@@ -40,6 +45,11 @@ def test_vortex_names_are_the_parameters_of_the_model(pattern: str) -> None:
     with torch.device("meta"):
         parameters = {name for name, _ in StripedHyena2(config).named_parameters()}
     assert {name for entry in correspondences(pattern) for name in entry.vortex} == parameters
+
+
+def to_megatron(entry: Correspondence, tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """Savanna's tensors, the halves of the gated MLP stacked."""
+    return (torch.cat(list(tensors)),) if entry.rule is Rule.GATED else to_savanna(entry, tensors)
 
 
 @given(PATTERNS, st.integers(0, 2**31), st.booleans())

@@ -71,14 +71,3 @@ def to_savanna(entry: Correspondence, tensors: Sequence[Tensor]) -> tuple[Tensor
             return (first.float(),)
         case _:
             return tuple(tensors)
-
-
-def to_megatron(entry: Correspondence, tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    """The tensors under `entry.megatron`, from those under `entry.vortex`: savanna's, the gated MLP's halves stacked.
-
-    Raises
-    ------
-    InputError
-        A pole is positive.
-    """
-    return (torch.cat(list(tensors)),) if entry.rule is Rule.GATED else to_savanna(entry, tensors)

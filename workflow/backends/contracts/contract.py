@@ -14,7 +14,6 @@ from pathlib import Path
 from workflow.backends.contracts import parsing
 from workflow.backends.contracts.command import Command
 from workflow.backends.contracts.flags import Flag, Tool
-from workflow.backends.contracts.help_text import HelpDifference, compare_flags, flags_of_help
 from workflow.backends.contracts.spelling import spell_option
 from workflow.errors import InputError
 
@@ -120,10 +119,6 @@ class Contract:
     def parser(self, tool: str) -> argparse.ArgumentParser:
         """A parser that behaves like the tool's own, its faults included."""
         return parsing.like_the_tool(self.tool(tool))
-
-    def compare_help(self, tool: str, help_text: str) -> HelpDifference:
-        """How the flags that a tool's `--help` lists differ from this contract."""
-        return compare_flags(self.tool(tool), flags_of_help(help_text))
 
     def _flag(self, tool: Tool, name: str, where: str) -> Flag:
         flag = tool.by_name.get(name)
