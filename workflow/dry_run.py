@@ -14,8 +14,9 @@ from workflow.preflight import forecast
 #: The commands of a run, to be read, or run by hand.
 COMMANDS = "commands.sh"
 _HEADER = """#!/usr/bin/env bash
-# What this run does, step by step. `python -m workflow.run` does the same, checks what comes out, and goes on
-# where it stopped.
+# What this run does, step by step. `python -m workflow.run` does the same, checks what comes out, goes on where it
+# stopped, and scores with the checkpoint of the lowest validation loss (here: the newest). It does not take over
+# what is made by hand: `python -m workflow.predictions` reads predictions.
 set -euo pipefail
 """
 
@@ -41,11 +42,14 @@ def describe(run: Run) -> str:
 
 def write_commands(run: Run) -> Path:
     """Write `commands.sh` into the run folder: what would run, as it would be typed."""
-    sections = [_HEADER]
+    sections, by_hand = [f"{_HEADER}cd {shlex.quote(str(Path.cwd()))}\n"], False
     for step in run.plan():
         if step.skip:
             continue
-        lines = _tools(run, step)[0] or [_own_command(step.stage.name)]
+        lines = _tools(run, step)[0]
+        # A stage that is published by the program alone can be followed by one of its own, a tool's cannot.
+        own = _own_command(step.stage.name)
+        lines, by_hand = (lines, True) if lines else ([f"# {own}" if by_hand else own], by_hand)
         sections.append("\n".join([f"# {step.stage.name}", *lines]) + "\n")
     run.folder.mkdir(parents=True, exist_ok=True)
     path = run.folder / COMMANDS
