@@ -10,17 +10,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evaluation import experiment as experiments
-from evaluation import generation as generations
-from evaluation import layout, markov, page, style, tables
-from evaluation.comparison import compare, judge
-from evaluation.facts import read_run
-from evaluation.page import Findings
-from evaluation.preparation import read_preparation
-from evaluation.records import Record, stage_record
-from evaluation.scores import score_windows
-from evaluation.sequences import regions_of_split
-from evaluation.text import bracketed
+from evaluation.artefacts.facts import read_run
+from evaluation.artefacts.records import Record, stage_record
+from evaluation.artefacts.sequences import regions_of_split
+from evaluation.baselines import markov
+from evaluation.drawing import style
+from evaluation.experiment import measured as experiments
+from evaluation.generation import summary as generations
+from evaluation.page import layout, tables
+from evaluation.page import sections as page
+from evaluation.page.sections import Findings
+from evaluation.page.text import bracketed
+from evaluation.per_base.comparison import compare, judge
+from evaluation.per_base.scores import score_windows
+from evaluation.preparation.reading import read_preparation
 from workflow.artifacts import (
     MANIFEST,
     InputError,

@@ -13,8 +13,9 @@ import pandas as pd
 import pytest
 from matplotlib.image import imread
 
-from evaluation import page, report
-from evaluation.scores import UNIFORM_NLL
+from evaluation import report
+from evaluation.page import sections as page
+from evaluation.per_base.scores import UNIFORM_NLL
 from workflow.artifacts import InputError, PerBaseScores, run_lock, write_json
 
 QUICK = {"bootstrap_samples": 300, "markov_max_order": 4}

@@ -61,7 +61,7 @@ def prepare(context: StageContext) -> dict[str, object]:
     GateError
         Too much of val or test has a copy in train.
     """
-    from evaluation.preparation import write_summary  # brings matplotlib
+    from evaluation.preparation.reading import write_summary  # brings matplotlib
 
     config, out = context.config, context.out
     annotation = _import_files(context.published("download"), out)

@@ -1,0 +1,1 @@
+"""What a run holds: manifests, tables and sequences."""

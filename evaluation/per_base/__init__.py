@@ -1,0 +1,1 @@
+"""Per-base predictions: scores, strata, and base against adapted."""

@@ -1,0 +1,1 @@
+"""The genome and its split."""

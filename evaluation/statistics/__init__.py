@@ -1,0 +1,1 @@
+"""Intervals, effect sizes and rank statistics."""
