@@ -1,36 +1,32 @@
-"""The report of a run: `python -m evaluation.report runs/NAME`."""
+"""The report of a run, or of several: `python -m evaluation.report runs/NAME [runs/NAME …]`."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from evaluation.artefacts.facts import read_run
 from evaluation.artefacts.records import Record, stage_record
-from evaluation.artefacts.sequences import regions_of_split
-from evaluation.baselines import markov
 from evaluation.drawing import style
-from evaluation.experiment import measured as experiments
-from evaluation.generation import summary as generations
-from evaluation.page import layout, tables
-from evaluation.page import sections as page
-from evaluation.page.sections import Findings
+from evaluation.elements import section as elements
+from evaluation.experiment import analysis as experiment
+from evaluation.findings import Findings, Settings, collect
+from evaluation.generation import section as generation
+from evaluation.page import layout
+from evaluation.page.sections import sections
 from evaluation.page.text import bracketed
-from evaluation.per_base.comparison import compare, judge
-from evaluation.per_base.scores import score_windows
-from evaluation.preparation.reading import read_preparation
+from evaluation.per_base.tables import ranked_windows
+from evaluation.runs.report import main_for_runs
+from evaluation.variants import effects as variants
 from workflow.artifacts import (
     MANIFEST,
     InputError,
-    PerBaseScores,
     describe_outputs,
     publish,
-    read_table,
     run_lock,
     write_json,
     write_text,
@@ -39,139 +35,107 @@ from workflow.artifacts import (
 _REPORT = "report.html"
 
 
-def build(
-    run: Path,
-    out: Path,
-    *,
-    bootstrap_samples: int = 10_000,
-    confidence: float = 0.95,
-    markov_max_order: int = 10,
-    experiment: str | None = None,
-    experiment_id: str = "sequence_id",
-    experiment_value: str = "value",
-    heatmap_window: str | None = None,
-    heatmap_bases: int = 120,
-    seed: int = 42,
-) -> dict[str, object]:
-    """Read a run's artefacts and write report.html, metrics.json, tables/*.csv and figures/*.png.
+@dataclass(frozen=True)
+class Outcome:
+    """What a report found.
+
+    Attributes
+    ----------
+    headline : dict
+        Numbers for a summary: windows, bases, NLL of each model, gains with intervals, gates fired, verdict.
+    checks : list of dict
+        The gates of the evaluation: name, passed, saw, limit, why, subject.
+    """
+
+    headline: dict[str, object]
+    checks: list[dict[str, Any]]
+
+
+def build(run: Path, out: Path, settings: Settings) -> Outcome:
+    """Read a run's artefacts and write report.html, metrics.json, tables/*.csv, figures/*.png and browser/.
 
     Parameters
     ----------
     run : Path
-        Run folder with the published stages prepare, preprocess and predict; train and infer where they ran.
+        Run folder with the published stages prepare, preprocess and predict; the others where they ran.
     out : Path
         An existing folder, filled here.
-    bootstrap_samples, confidence : int, float
-        Resamplings of the windows and coverage of each interval.
-    markov_max_order : int
-        Largest order of the Markov baseline that is tried on the val split.
-    experiment, experiment_id, experiment_value : str
-        Table of measured values and its columns.
-    heatmap_window, heatmap_bases : str, int
-        Window drawn base by base (by default the one with the largest change), and how many bases of it.
-    seed : int
-        Of resampling and of the random fragments of the genome.
-
-    Returns
-    -------
-    dict
-        Headline numbers: windows, bases, NLL of each model, gains with intervals, gates fired, verdict.
+    settings : Settings
 
     Raises
     ------
     InputError
-        A stage is missing, its files do not fit together, or the experiment cannot be used.
+        A stage is missing, or its files do not fit together.
     """
-    facts = read_run(run)
-    predictions = _predictions(run / "predict")
-    train, val = (regions_of_split(run / "prepare", split, markov_max_order) for split in ("train", "val"))
-    baseline = markov.fit(train, val, markov_max_order)
-    scores = score_windows(predictions, {"markov": baseline})
-    comparison = compare(scores, bootstrap_samples, confidence, seed)
-    findings = Findings(
-        facts=facts,
-        preparation=read_preparation(run / "prepare", facts.setting("preprocess", "mixture", "weights")),
-        scores=scores,
-        comparison=comparison,
-        verdict=judge(comparison, facts.genome, facts.split, baseline.order, confidence),
-        predictions=predictions,
-        outside={model: _mass_outside(store) for model, store in predictions.items()},
-        markov_order=baseline.order,
-        experiment=experiments.compare(
-            experiment, experiment_id, experiment_value, scores, bootstrap_samples, confidence, seed
-        )
-        if experiment
-        else None,
-        generation=generations.read(run / "infer", run / "prepare" / "genome.fa", seed)
-        if "infer" in facts.manifests
-        else None,
-    )
+    findings = collect(run, out, settings)
     with style.applied():
-        parts = page.sections(findings, heatmap_window, heatmap_bases)
+        parts = sections(findings, run, settings)
         (out / "figures").mkdir()
         layout.save_figures(parts, out / "figures")
-    methods = _methods(baseline, bootstrap_samples, confidence, seed)
-    write_text(out / _REPORT, page.render(findings, parts, out / "figures", methods))
+    gates = findings.facts.gates(findings.checks)
+    page = layout.render(
+        "report.html.j2",
+        out / "figures",
+        run_name=findings.facts.run_name,
+        genome=findings.facts.genome,
+        verdict=findings.verdict,
+        fired=gates[~gates["passed"].astype(bool)].to_dict("records"),
+        sections=parts,
+        methods=_methods(findings, settings),
+        warnings=findings.preparation.warnings,
+    )
+    write_text(out / _REPORT, page)
     _write_tables(findings, out / "tables")
-    write_json(out / "metrics.json", _metrics(findings, baseline, confidence, bootstrap_samples, seed))
-    return _headline(findings)
+    write_json(out / "metrics.json", _metrics(findings, settings))
+    return Outcome(_headline(findings), findings.checks)
 
 
-def _predictions(folder: Path) -> dict[str, PerBaseScores]:
-    """Predictions by model. A zero-shot run has only `base`, one from scratch only `adapted`."""
-    models = [model for model in ("base", "adapted") if (folder / model).exists()]
-    if not models:
-        raise InputError(f"{folder} holds no predictions: run stage=predict again with force=true")
-    return {model: PerBaseScores(folder / model) for model in models}
-
-
-def _mass_outside(store: PerBaseScores) -> float:
-    """Mean probability outside A, C, G, T over all bases of the windows of a model."""
-    path = store.folder / "scores.parquet"
-    table = read_table(path)
-    if "outside_acgt" not in table or len(table) != len(store):
-        raise InputError(f"{path} was written by another version: run the stage again with stage=predict force=true")
-    return float(np.average(table["outside_acgt"], weights=store.index["length"]))
-
-
-def _methods(baseline: markov.MarkovModel, samples: int, confidence: float, seed: int) -> list[str]:
+def _methods(findings: Findings, settings: Settings) -> list[str]:
+    baseline, copy = findings.markov, findings.copy
     return [
         "Scores are natural-log probabilities of the observed bases, normalised over the model's whole vocabulary and "
         "not over A, C, G, T alone. Upper and lower case count alike. They are stored with 16 bits, which rounds the "
         "score of a single base by at most 0.0005 nats where it is below 2.",
-        f"Baseline: an interpolated Markov model (MacKay & Peto 1995) of order {baseline.order} with Dirichlet "
+        f"Baselines: an interpolated Markov model (MacKay & Peto 1995) of order {baseline.order} with Dirichlet "
         f"strength {baseline.strength:g}, both chosen on the val split (NLL {baseline.validation_nll:.4f} nats per "
-        "base there), counted on both strands of the train split. Like the models, it sees only the bases before it "
-        "in the same window.",
-        f"Intervals: {100 * confidence:g} %, expanded percentile (Hesterberg 2015), from {samples:,} resamplings of "
-        f"whole windows weighted by their scored bases; all models share the resamplings; seed {seed}. Windows are "
-        "taken as independent: where the genome repeats itself, the true uncertainty is larger.",
+        "base there), counted on both strands of the train split; and copying: the window of train that shares most "
+        "31-mers is read along, as far as that has paid on the val split, with the Markov model elsewhere. Both see only "
+        "the bases before the one to come, but for that choice, which the whole window makes: it is worth at most "
+        f"{copy.choice_nats:.1f} nats a window to the copy.",
+        f"Intervals: {100 * settings.confidence:g} %, expanded percentile (Hesterberg 2015), from "
+        f"{settings.bootstrap_samples:,} resamplings of blocks of neighbouring windows (Künsch 1989), weighted by "
+        "their scored bases; windows at the same place of homologous chromosomes are in one block, since they are "
+        f"near-copies; all models share the resamplings; seed {settings.seed}.",
     ]
 
 
 def _write_tables(findings: Findings, folder: Path) -> None:
     folder.mkdir()
+    per_base, comparison = findings.per_base, findings.per_base.comparison
     written: dict[str, pd.DataFrame | None] = {
-        "models": findings.comparison.models_table(),
-        "differences": findings.comparison.differences_table(),
-        "windows": tables.ranked_windows(findings.scores),
-        "gates": findings.facts.gates(),
+        "models": comparison.models_table(),
+        "differences": comparison.differences_table(),
+        "strata": per_base.strata.table,
+        "calibration": per_base.calibration.table(),
+        "windows": ranked_windows(per_base.scores),
+        "gates": findings.facts.gates(findings.checks),
         "training": findings.facts.metrics,
+        "forgetting": findings.forgetting.organisms if findings.forgetting else None,
+        "variants": findings.variants.scored.table if findings.variants else None,
+        "elements": findings.elements.table if findings.elements else None,
         "experiment": findings.experiment.table if findings.experiment else None,
-        "generation": findings.generation.summary if findings.generation else None,
-        "kmers": findings.generation.spectra if findings.generation else None,
     }
+    written |= findings.features.tables()
+    written |= generation.files(findings.generation) if findings.generation else {}
     for name, table in written.items():
         if table is not None:
             table.to_csv(folder / f"{name}.csv", index=False)
 
 
-def _metrics(
-    findings: Findings, baseline: markov.MarkovModel, confidence: float, samples: int, seed: int
-) -> dict[str, Any]:
-    scores, comparison, gates = findings.scores, findings.comparison, findings.facts.gates()
-    experiment, generation = findings.experiment, findings.generation
-    metrics = {
+def _metrics(findings: Findings, settings: Settings) -> dict[str, Any]:
+    per_base, gates = findings.per_base, findings.facts.gates(findings.checks)
+    scores, comparison, baseline = per_base.scores, per_base.comparison, findings.markov
+    return {
         "run_name": findings.facts.run_name,
         "verdict": vars(findings.verdict),
         "gates_fired": gates.loc[~gates["passed"].astype(bool), "name"].tolist(),
@@ -185,27 +149,24 @@ def _metrics(
         },
         "models": comparison.models_table().to_dict("records"),
         "differences": comparison.differences_table().to_dict("records"),
+        "strata": per_base.strata.table.to_dict("records"),
         "outside_acgt": findings.outside,
         "markov": {
             "order": baseline.order,
             "strength": baseline.strength,
             "validation_nll": baseline.validation_nll,
         },
-        "experiment": {
-            "rows": len(experiment.table),
-            "pearson": {model: vars(value) for model, value in experiment.pearson.items()},
-            "spearman": {model: vars(value) for model, value in experiment.spearman.items()},
-        }
-        if experiment
-        else None,
-        "generation": generation.summary.to_dict("records") if generation else None,
-        "intervals": {"confidence": confidence, "bootstrap_samples": samples, "seed": seed},
+        "forgetting": findings.forgetting.metrics() if findings.forgetting else None,
+        "variants": variants.metrics(findings.variants) if findings.variants else None,
+        "elements": elements.metrics(findings.elements) if findings.elements else None,
+        "experiment": experiment.metrics(findings.experiment) if findings.experiment else None,
+        "generation": generation.metrics(findings.generation) if findings.generation else None,
+        "intervals": settings.resampling,
     }
-    return metrics
 
 
 def _headline(findings: Findings) -> dict[str, object]:
-    comparison, gates = findings.comparison, findings.facts.gates()
+    comparison, gates = findings.per_base.comparison, findings.facts.gates(findings.checks)
     headline: dict[str, object] = {"windows": comparison.windows, "bases_scored": comparison.bases}
     headline |= {f"nll_{row['model']}": row["nll"] for row in comparison.models_table().to_dict("records")}
     headline |= {f"gain_{d.model}_over_{d.reference}": bracketed(d.gain, signed=True) for d in comparison.differences}
@@ -213,30 +174,37 @@ def _headline(findings: Findings) -> dict[str, object]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Build the report of a run again, with the settings that the run was given. Returns the exit code."""
+    """Build the report of a run again, with the settings that it was given; or compare several runs."""
     parser = argparse.ArgumentParser(prog="python -m evaluation.report", description=main.__doc__)
-    parser.add_argument("run", type=Path, help="run folder, runs/NAME")
-    parser.add_argument("--out", type=Path, help="folder of the report; by default RUN/evaluate")
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folder, runs/NAME; several are compared")
+    parser.add_argument("--out", type=Path, help="folder of the report; by default RUN/evaluate, needed for several")
     given = parser.parse_args(arguments)
-    out = given.out or given.run / "evaluate"
     try:
-        _require_replaceable(out)
-        # Also refuses a folder that is no run, in which a lock must not be left.
-        settings = _settings(given.run)
-        with run_lock(given.run), publish(out) as folder:
-            headline = build(given.run, folder, **settings)
-            if (out / MANIFEST).exists():
-                _keep_manifest(stage_record(out), folder, headline)
+        report = main_for_runs(given.runs, given.out) if len(given.runs) > 1 else _again(given.runs[0], given.out)
     except InputError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
-    sys.stdout.write(f"{out / _REPORT}\n")
+    sys.stdout.write(f"{report}\n")
     return 0
 
 
-def _keep_manifest(earlier: Record, folder: Path, headline: dict[str, object]) -> None:
+def _again(run: Path, out: Path | None) -> Path:
+    """The report of one run; its path."""
+    out = out or run / "evaluate"
+    _require_replaceable(out)
+    # Also refuses a folder that is no run, in which a lock must not be left.
+    settings = _settings(run)
+    with run_lock(run), publish(out) as folder:
+        outcome = build(run, folder, settings)
+        if (out / MANIFEST).exists():
+            _keep_manifest(stage_record(out), folder, outcome)
+    return out / _REPORT
+
+
+def _keep_manifest(earlier: Record, folder: Path, outcome: Outcome) -> None:
     """Keep the stage's identity, so that it is not run again, with the files and numbers that are there now."""
-    write_json(folder / MANIFEST, earlier.content | {"outputs": describe_outputs(folder), "counts": headline})
+    told = {"outputs": describe_outputs(folder), "counts": outcome.headline, "gates": outcome.checks}
+    write_json(folder / MANIFEST, earlier.content | told)
 
 
 def _require_replaceable(out: Path) -> None:
@@ -245,14 +213,14 @@ def _require_replaceable(out: Path) -> None:
         raise InputError(f"{out} holds other files than a report: name a new folder with --out")
 
 
-def _settings(run: Path) -> dict[str, Any]:
+def _settings(run: Path) -> Settings:
     """Evaluation settings and seed from the latest manifest that has them."""
     stage = "evaluate" if (run / "evaluate" / MANIFEST).exists() else "predict"
     manifest = stage_record(run / stage)
     settings = {**manifest.value("config", "evaluation"), "seed": manifest.value("config", "seed")}
-    if settings.keys() != (build.__kwdefaults__ or {}).keys():
+    if settings.keys() != {field.name for field in fields(Settings)}:
         raise manifest.of_another_version()
-    return settings
+    return Settings(**settings)
 
 
 if __name__ == "__main__":

@@ -33,6 +33,7 @@ SMALL = (
     "evaluation.bootstrap_samples=200",
     "evaluation.markov_max_order=4",
     "evaluation.heatmap_bases=40",
+    f"predict.forgetting={ROOT / 'tests' / 'data' / 'other_organisms.fa'}",
 )
 #: Runs the command, and ends the process as SIGKILL does when something happens for the n-th time: a rename to
 #: a given name is about to be made, a window is about to be written, or an optimizer step.

@@ -27,6 +27,7 @@ from workflow.errors import InputError
 
 __all__ = [
     "BASES",
+    "BASE_CLASSES",
     "MANIFEST",
     "InputError",
     "PerBaseScores",
@@ -48,9 +49,26 @@ __all__ = [
 MANIFEST = "manifest.json"
 #: Order of the columns of every (…, 4) array of this project.
 BASES = "ACGT"
+#: Names of the codes of the class track (`prepare/classes.npy`).
+BASE_CLASSES = (
+    "intergenic",
+    "repeat",
+    "promoter",
+    "intron",
+    "ncrna",
+    "utr3",
+    "utr5",
+    "acceptor",
+    "donor",
+    "cds_0",
+    "cds_1",
+    "cds_2",
+    "gap",
+)
 _TEMPORARY_MARK = ".tmp-"
 _OLD_MARK = "-old"
 _HASH_CHUNK_BYTES = 1 << 22
+_REVERSE = "logprobs_reverse.npy"
 
 
 # ---------------------------------------------------------------- publishing
@@ -260,6 +278,8 @@ class PerBaseWriter:
     - `logprobs.npy`: (positions, 4) float16, natural-log probability of A, C, G, T at each row's base,
       normalised over the model's whole vocabulary; NaN where undefined.
     - `bases.npy`: (positions,) uint8, the observed base as ASCII, case kept, on the window's strand.
+    - `logprobs_reverse.npy`, with `reverse`: the same rows and columns, but each base predicted from those after it,
+      by reading the reverse complement.
     - `index.parquet`: one row a window: sequence_id, seqid, start, end, strand, offset, length. Coordinates
       are 0-based half-open on the forward strand; rows `offset … offset + length` of the arrays are the
       window, in the direction of its strand.
@@ -271,10 +291,13 @@ class PerBaseWriter:
     windows : DataFrame
         Columns sequence_id, seqid, start, end, strand, length (bases that are scored: fewer than end − start
         where exons are joined).
+    reverse : bool
+        Whether the windows are read in both directions.
     """
 
     folder: Path
     windows: pd.DataFrame
+    reverse: bool = False
 
     def __post_init__(self) -> None:
         index = self.windows[["sequence_id", "seqid", "start", "end", "strand", "length"]].reset_index(drop=True)
@@ -284,6 +307,7 @@ class PerBaseWriter:
         positions = int(self._offsets[-1])
         self._logprobs = open_new_array(self.folder / "logprobs.npy", (positions, 4), np.float16)
         self._bases = open_new_array(self.folder / "bases.npy", (positions,), np.uint8)
+        self._reverse = open_new_array(self.folder / _REVERSE, (positions, 4), np.float16) if self.reverse else None
 
     def write(self, row: int, logprobs: np.ndarray, bases: np.ndarray) -> None:
         """Store window `row`: log-probabilities (length, 4) and observed bases (length,) uint8."""
@@ -293,10 +317,19 @@ class PerBaseWriter:
         self._logprobs[start:end] = logprobs
         self._bases[start:end] = bases
 
+    def write_reverse(self, row: int, logprobs: np.ndarray) -> None:
+        """Store what the model gave when it read the reverse complement of window `row`, in that direction."""
+        assert self._reverse is not None
+        start, end = self._offsets[row : row + 2]
+        # The complement of A, C, G, T is T, G, C, A: the columns backwards.
+        self._reverse[start:end] = logprobs[::-1, ::-1]
+
     def close(self) -> None:
         """Flush the arrays and write the index."""
         self._logprobs.flush()
         self._bases.flush()
+        if self._reverse is not None:
+            self._reverse.flush()
         self.index.to_parquet(self.folder / "index.parquet", index=False)
 
 
@@ -314,14 +347,19 @@ class PerBaseScores:
         self.index = read_table(folder / "index.parquet")
         self._offsets = np.concatenate([[0], np.cumsum(self.index["length"].to_numpy(np.int64))])
         positions = int(self._offsets[-1])
-        for name, array in (("logprobs.npy", self.logprobs), ("bases.npy", self.bases)):
-            if len(array) != positions:
+        for name, array in (("logprobs.npy", self.logprobs), ("bases.npy", self.bases), (_REVERSE, self.reverse)):
+            if array is not None and len(array) != positions:
                 raise InputError(f"{folder / name} has {len(array)} rows, index.parquet says {positions}")
 
     @cached_property
     def logprobs(self) -> np.ndarray:
         """(positions, 4) float16, natural log."""
         return self._open("logprobs.npy")
+
+    @cached_property
+    def reverse(self) -> np.ndarray | None:
+        """(positions, 4) float16, natural log, each base predicted from those after it; None where not scored."""
+        return self._open(_REVERSE) if (self.folder / _REVERSE).exists() else None
 
     @cached_property
     def bases(self) -> np.ndarray:

@@ -8,6 +8,7 @@ fingerprint is skipped.
 from __future__ import annotations
 
 import glob
+import operator
 import os
 import shlex
 import shutil
@@ -38,7 +39,19 @@ from workflow.genome.files import locate
 from workflow.genome.web import hide_secrets
 from workflow.identity import are_awaited, describe_inputs, difference, lookup
 from workflow.preflight import preflight
-from workflow.stages import convert, download, evaluate, infer, predict, prepare, preprocess, train
+from workflow.stages import (
+    convert,
+    download,
+    elements,
+    evaluate,
+    experiment,
+    infer,
+    predict,
+    prepare,
+    preprocess,
+    train,
+    variants,
+)
 from workflow.stages.context import StageContext
 
 #: Written into a stage's folder while it works in place.
@@ -46,7 +59,7 @@ _IN_PLACE = "in_place.json"
 #: Where the logs of tools are until their stage is published, and stay when it fails.
 LOGS = "logs"
 #: Stages that a later one reads when they are there and up to date, and does without when not.
-_OPTIONAL = ("infer",)
+_OPTIONAL = ("infer", "variants", "elements", "experiment")
 _UNCHANGED = "done with the same settings and inputs"
 
 
@@ -130,14 +143,18 @@ def _named_checkpoint(config: Config) -> list[str]:
     return [checkpoint] if convert.is_published(checkpoint) else []
 
 
-def _experiment_files(config: Config) -> list[Path]:
-    path = config.evaluation.experiment
-    return [locate(path, "evaluation.experiment names it")] if path else []
+def _named_files(*keys: str) -> Callable[[Config], list[Path]]:
+    """The files that settings name, where they do."""
+
+    def files(config: Config) -> list[Path]:
+        named = {key: operator.attrgetter(key)(config) for key in keys}
+        return [locate(path, f"{key} names it") for key, path in named.items() if path]
+
+    return files
 
 
-def _prompt_files(config: Config) -> list[Path]:
-    path = config.infer.prompt_file
-    return [locate(path, "infer.prompt_file names it")] if path else []
+def _element_files(config: Config) -> list[Path]:
+    return [] if config.elements.source == "promoters" else _named_files("elements.source")(config)
 
 
 #: What decides how many samples make a step.
@@ -160,7 +177,7 @@ PIPELINE = {
             ("genome.name", "genome.sequence_names", "genome.unplaced_names", "split", "windows", "seed"),
             files=_genome_files_and_tables,
             forecast=prepare.forecast,
-            version=2,
+            version=3,
         ),
         Stage(
             "preprocess",
@@ -188,9 +205,10 @@ PIPELINE = {
         Stage(
             "predict",
             predict.predict,
-            ("predict", "backend.name"),
+            ("predict", "windows.length", "backend.name"),
             ("prepare", "convert", "train"),
-            version=2,
+            files=predict.forgetting_files,
+            version=3,
             tools=("predict_evo2",),
         ),
         Stage(
@@ -198,15 +216,40 @@ PIPELINE = {
             infer.infer,
             ("infer", "predict.precision", "backend.name", "seed"),
             ("prepare", "convert", "train"),
-            files=_prompt_files,
+            files=_named_files("infer.prompt_file", "infer.genes"),
+            version=2,
             tools=("infer_evo2",),
+        ),
+        Stage(
+            "variants",
+            variants.variants,
+            ("variants", "predict.precision", "backend.name"),
+            ("prepare", "convert", "train"),
+            files=_named_files("variants.table", "variants.fasta", "variants.scores"),
+            tools=("predict_evo2",),
+        ),
+        Stage(
+            "elements",
+            elements.elements,
+            ("elements", "predict.precision", "backend.name", "seed"),
+            ("prepare", "convert", "train"),
+            files=_element_files,
+            tools=("predict_evo2",),
+        ),
+        Stage(
+            "experiment",
+            experiment.experiment,
+            ("experiment", "predict.precision", "backend.name"),
+            ("prepare", "convert", "train"),
+            files=_named_files("experiment.table"),
+            tools=("predict_evo2",),
         ),
         Stage(
             "evaluate",
             evaluate.evaluate,
             ("evaluation", "seed"),
-            ("prepare", "preprocess", "train", "predict", "infer"),
-            files=_experiment_files,
+            ("prepare", "preprocess", "train", "predict", *_OPTIONAL),
+            version=2,
         ),
     )
 }
@@ -358,7 +401,7 @@ class Run:
         return [name for name in PIPELINE if name in needed]
 
     def _applicable(self, names: Sequence[str]) -> list[str]:
-        return [name for name in names if name != "train" or self.config.train.method != "none"]
+        return [name for name in names if self.config.has_work(name)]
 
     def _after(self, stage: Stage) -> list[str]:
         """Stages that `stage` reads, where the run has them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,18 @@ class RunFacts:
         return str(self.setting("predict", "genome", "name"))
 
     @property
+    def organism(self) -> str | None:
+        """The organism that the model was adapted to, where the configuration names it."""
+        organism = self.setting("predict", "genome", "organism")
+        return None if organism is None else str(organism)
+
+    @property
+    def held_out(self) -> str:
+        """What the split kept from the training, in words."""
+        method = str(self.manifests["prepare"].value("counts", "split_by")).split(",")[0]
+        return {"sequence": "held-out homolog groups", "block": "held-out blocks"}.get(method, "held-out windows")
+
+    @property
     def split(self) -> str:
         """The split that was scored."""
         return str(self.setting("predict", "predict", "split"))
@@ -59,13 +72,20 @@ class RunFacts:
         """Name of the run."""
         return str(self.manifests["predict"].value("run_name"))
 
-    def gates(self) -> pd.DataFrame:
-        """Every gate, those that fired first: stage, name, passed, saw, limit, why."""
+    def gates(self, checks: Sequence[dict[str, Any]] = ()) -> pd.DataFrame:
+        """Every gate, those that fired first: stage, name, passed, saw, limit, why.
+
+        Parameters
+        ----------
+        checks : sequence of dict
+            Those of the evaluation itself: name, passed, saw, limit, why.
+        """
         rows = [
             {"stage": stage} | {key: Record(manifest.path, gate).value(key) for key in _GATE}
             for stage, manifest in self.manifests.items()
             for gate in manifest.value("gates")
         ]
+        rows += [{"stage": "evaluate"} | {key: check[key] for key in _GATE} for check in checks]
         table = pd.DataFrame(rows, columns=["stage", *_GATE])
         return table.sort_values("passed", kind="stable", ignore_index=True)
 

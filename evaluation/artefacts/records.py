@@ -9,7 +9,9 @@ from typing import Any
 from workflow.artifacts import MANIFEST, InputError, read_json, read_manifest
 
 #: In the order in which they run.
-_STAGES = ("prepare", "preprocess", "convert", "train", "predict", "infer")
+_STAGES = ("prepare", "preprocess", "convert", "train", "predict", "infer", "variants", "elements", "experiment")
+#: Those that a report does without.
+_OPTIONAL = ("infer", "variants", "elements", "experiment")
 
 
 @dataclass(frozen=True)
@@ -63,8 +65,8 @@ def stages_of_report(run: Path) -> dict[str, Record]:
     """Manifests of the stages that the predictions of a run come from, in the order of the stages.
 
     A run folder may hold more: a training of other settings is kept when the run is predicted without one, and
-    generations stay until they are made anew. `train` belongs to the report when `predict` read it; `infer` when
-    it read the same model and genome as `predict`.
+    generations stay until they are made anew. `train` belongs to the report when `predict` read it; `infer` and the
+    tasks when they read the same model and genome as `predict`.
 
     Raises
     ------
@@ -80,10 +82,11 @@ def stages_of_report(run: Path) -> dict[str, Record]:
         if stage in records:
             _require_read(records[stage], predict)
     _require_read(records["prepare"], records["preprocess"])
-    if (run / "infer" / MANIFEST).exists():
-        infer = stage_record(run / "infer")
-        if infer.value("identity", "stages") == read_by_predict:
-            records["infer"] = infer
+    for stage in _OPTIONAL:
+        if (run / stage / MANIFEST).exists():
+            record = stage_record(run / stage)
+            if record.value("identity", "stages") == read_by_predict:
+                records[stage] = record
     return {stage: records[stage] for stage in _STAGES if stage in records}
 
 

@@ -22,6 +22,12 @@ def encode(sequence: str) -> np.ndarray:
     return BASE_COLUMN[np.frombuffer(sequence.encode("ascii", "replace"), np.uint8)]
 
 
+def reverse_complement(codes: np.ndarray) -> np.ndarray:
+    """Codes (n,) uint8 of the other strand; 4 stays 4."""
+    turned: np.ndarray = np.where(codes > 3, codes, 3 - codes)[::-1]
+    return turned
+
+
 def gc_shares(sequences: Sequence[str]) -> np.ndarray:
     """Share of G and C among the A, C, G, T of each sequence, (n,); NaN for a sequence without any."""
     shares = np.full(len(sequences), np.nan)
@@ -37,19 +43,25 @@ def kmer_names(k: int) -> list[str]:
     return ["".join(letters) for letters in product(BASES, repeat=k)]
 
 
-def kmer_spectrum(sequences: Sequence[str], k: int) -> np.ndarray:
-    """Relative frequency of each k-mer over all sequences, (4**k,); words with other letters are left out.
-
-    All zero when there is no k-mer at all.
-    """
-    counts = np.zeros(4**k)
-    for sequence in sequences:
+def kmer_counts(sequences: Sequence[str], k: int) -> np.ndarray:
+    """How often each sequence holds each k-mer, (n, 4**k) float32; words with other letters are left out."""
+    counts = np.zeros((len(sequences), 4**k), np.float32)
+    for row, sequence in enumerate(sequences):
         codes = encode(sequence)
         if len(codes) < k:
             continue
         views = np.lib.stride_tricks.sliding_window_view(codes, k)
         views = views[(views < 4).all(axis=1)]
-        counts += np.bincount(views @ (4 ** np.arange(k)[::-1]), minlength=4**k)
+        counts[row] = np.bincount(views @ (4 ** np.arange(k)[::-1]), minlength=4**k)
+    return counts
+
+
+def kmer_spectrum(sequences: Sequence[str], k: int) -> np.ndarray:
+    """Relative frequency of each k-mer over all sequences, (4**k,); words with other letters are left out.
+
+    All zero when there is no k-mer at all.
+    """
+    counts = kmer_counts(sequences, k).sum(axis=0, dtype=np.float64)
     spectrum: np.ndarray = counts / max(counts.sum(), 1.0)
     return spectrum
 
@@ -114,48 +126,53 @@ def regions_of_split(prepared: Path, split: str, overlap: int) -> Iterator[np.nd
         A file is missing.
     """
     regions = read_table(prepared / "split.parquet", ["seqid", "start", "end", "split"])
-    with _open_fasta(prepared / "genome.fa") as genome:
+    with open_fasta(prepared / "genome.fa") as genome:
         for seqid, start, end, _ in regions[regions["split"] == split].itertuples(index=False):
             for first in range(start, end, _PIECE_BASES):
                 piece = genome[seqid][first : min(first + _PIECE_BASES + overlap, end)]
                 yield np.frombuffer(str(piece).encode("ascii"), np.uint8)
 
 
-def _open_fasta(path: Path) -> Fasta:
-    """A FASTA file whose index lies beside it."""
+def open_fasta(path: Path) -> Fasta:
+    """A FASTA file whose index lies beside it. Raises InputError when one of them is missing."""
     for needed in (path, path.with_name(path.name + ".fai")):
         if not needed.exists():
             raise InputError(f"{needed} does not exist: run stage=prepare again with force=true")
     return Fasta(str(path), as_raw=True, build_index=False, rebuild=False)
 
 
-def random_fragments(fasta: Path, lengths: Sequence[int], seed: int) -> list[str]:
-    """Fragments of the given lengths from random places of a genome, each place equally probable.
+def split_fragments(prepared: Path, split: str | None, lengths: Sequence[int], seed: int) -> list[str]:
+    """Fragments of the given lengths from random places of a split, each place equally probable.
 
     Parameters
     ----------
-    fasta : Path
-        Indexed FASTA (`.fai` beside it).
+    prepared : Path
+        Folder of the stage `prepare`.
+    split : str or None
+        None for all of them.
     lengths : sequence of int
-        One fragment each, in this order. Those longer than every record are left out.
+        One fragment each, in this order. Those longer than every region are left out.
     seed : int
 
     Raises
     ------
     InputError
-        FASTA or index missing.
+        A file is missing.
     """
+    regions = read_table(prepared / "split.parquet", ["seqid", "start", "end", "split"])
+    if split is not None:
+        regions = regions[regions["split"] == split]
+    names, starts = regions["seqid"].to_numpy(str), regions["start"].to_numpy(np.int64)
+    sizes = regions["end"].to_numpy(np.int64) - starts
     generator = np.random.default_rng(seed)
-    with _open_fasta(fasta) as genome:
-        names = list(genome.keys())
-        sizes = np.array([len(genome[name]) for name in names])
-        fragments = []
+    fragments = []
+    with open_fasta(prepared / "genome.fa") as genome:
         for length in lengths:
-            places = np.maximum(sizes - length + 1, 0)
-            if not places.any():
+            borders = np.cumsum(np.maximum(sizes - length + 1, 0))
+            if not len(borders) or not borders[-1]:
                 continue
-            place = int(generator.integers(places.sum()))
-            record = int(np.searchsorted(np.cumsum(places), place, side="right"))
-            start = place - int(places[:record].sum())
-            fragments.append(str(genome[names[record]][start : start + length]))
+            place = int(generator.integers(borders[-1]))
+            region = int(np.searchsorted(borders, place, side="right"))
+            start = int(starts[region] + place - (borders[region - 1] if region else 0))
+            fragments.append(str(genome[names[region]][start : start + length]))
     return fragments

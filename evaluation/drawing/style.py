@@ -15,11 +15,14 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 COLOURS = {
     "base": "#0072B2",
     "adapted": "#D55E00",
     "markov": "#009E73",
+    "copy": "#E69F00",
+    "kmer": "#56B4E9",
     "uniform": "#7F7F7F",
     "genome": "#333333",
     "truth": "#CC79A7",
@@ -32,6 +35,8 @@ SEQUENTIAL_MAP = "cividis"
 #: Inches: two columns of a journal page (180 mm).
 PAGE_WIDTH = 7.08
 _PRINT_DPI = 300
+#: Letters of a sequence's name that an axis has room for.
+_LONGEST_NAME = 50
 
 _SETTINGS: dict[Any, Any] = {
     "axes.edgecolor": "#333333",
@@ -70,6 +75,28 @@ def new_figure(height: float, width: float = PAGE_WIDTH) -> Figure:
 def place_legend_above(axes: Axes, columns: int) -> None:
     """Legend in one line above the axes, where it hides no data."""
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1.01), ncols=columns, borderaxespad=0, handlelength=1.6)
+
+
+def plain(name: str) -> str:
+    """A name from the input as text: a dollar sign would start mathematics."""
+    return name.replace("$", r"\$")
+
+
+def shortened(name: str, longest: int) -> str:
+    """A name of at most `longest` letters: of a longer one its beginning and its end."""
+    if len(name) <= longest:
+        return name
+    head = longest // 2
+    return f"{name[:head]}…{name[head + 1 - longest :]}"
+
+
+def label_positions(axes: Axes, seqid: str, bases: int) -> None:
+    """Label a horizontal axis of 0-based positions on a sequence, in bp, kb or Mb as `bases` of it are shown."""
+    unit, name = next((u, n) for u, n in ((1_000_000, "Mb"), (1_000, "kb"), (1, "bp")) if bases >= 10 * u or u == 1)
+    # At least ten units are shown, so that every step is a whole number of them.
+    axes.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / unit:,.0f}"))
+    axes.set_xlabel(f"position on {plain(shortened(seqid, _LONGEST_NAME))} ({name}, 0-based)")
 
 
 def save(figure: Figure, path: Path) -> None:

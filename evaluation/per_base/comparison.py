@@ -1,4 +1,4 @@
-"""Models against each other and against guessing: means, paired differences, and the verdict they allow."""
+"""Models against each other and against guessing: means, paired differences, over all bases and by repeats."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from evaluation.page.text import bracketed, number, plural
-from evaluation.per_base.scores import UNIFORM_NLL, WindowScores
-from evaluation.statistics.bootstrap import Interval, interval, paired_effect_size, resampled_means
+from evaluation.per_base.scores import ALL, REPEATS, UNIFORM_NLL, WindowScores
+from evaluation.statistics.blocks import BlockMeans, Estimates, block_sums
+from evaluation.statistics.bootstrap import Interval
 
 #: Differences shown, as (model, reference); those of models that a run lacks are left out.
-PAIRS = (("adapted", "base"), ("adapted", "markov"), ("base", "markov"))
-_FEW_WINDOWS = 20
+PAIRS = (("adapted", "base"), *((model, other) for other in ("markov", "copy") for model in ("adapted", "base")))
 
 
 @dataclass(frozen=True)
@@ -26,16 +25,41 @@ class Difference:
     gain : Interval
         Nats per base; positive when the model is better.
     effect_size : float
-        Paired Cohen's d over windows, each window counting once.
-    share_better : float
-        Share of the windows in which the model is better.
+        Paired Cohen's d over blocks, weighted by their bases.
+    share_of_gain : Interval
+        What part of the gain over all bases lies in these; NaN where no gain or loss could be shown.
     """
 
     model: str
     reference: str
     gain: Interval
     effect_size: float
-    share_better: float
+    share_of_gain: Interval
+
+
+@dataclass(frozen=True)
+class Part:
+    """All models over the same bases.
+
+    Attributes
+    ----------
+    bases : int
+    nll : dict
+        Interval of the NLL in nats per base, by model.
+    accuracy : dict
+        Interval of the share of bases for which the most probable base is the observed one, by model.
+    differences : list of Difference
+    """
+
+    bases: int
+    nll: dict[str, Interval]
+    accuracy: dict[str, Interval]
+    differences: list[Difference]
+
+    def difference(self, model: str, reference: str) -> Difference | None:
+        """The difference of that pair, when the run has both models."""
+        found = [d for d in self.differences if (d.model, d.reference) == (model, reference)]
+        return found[0] if found else None
 
 
 @dataclass(frozen=True)
@@ -44,172 +68,155 @@ class Comparison:
 
     Attributes
     ----------
-    nll : dict
-        Interval of the NLL in nats per base, by model.
-    accuracy : dict
-        Share of bases for which the most probable base is the observed one, by model.
-    differences : list of Difference
-    windows, bases : int
+    parts : dict
+        By name (`evaluation.per_base.scores.REPEATS`): over all bases; outside repeats and in repeats where there are
+        soft-masked bases.
+    average : Part or None
+        Models that were also read as the reverse complement, by the mean of both NLLs of each base; no accuracy.
+    share_better : dict
+        By pair (model, reference): share of the windows in which the model is better.
+    windows, blocks : int
+        Windows, and blocks that were resampled.
     """
 
-    nll: dict[str, Interval]
-    accuracy: dict[str, float]
-    differences: list[Difference]
+    parts: dict[str, Part]
+    average: Part | None
+    share_better: dict[tuple[str, str], float]
     windows: int
-    bases: int
+    blocks: int
+
+    @property
+    def bases(self) -> int:
+        """Scored bases."""
+        return self.parts[ALL].bases
+
+    @property
+    def nll(self) -> dict[str, Interval]:
+        """NLL over all bases, nats per base, by model."""
+        return self.parts[ALL].nll
+
+    @property
+    def accuracy(self) -> dict[str, Interval]:
+        """Accuracy over all bases, by model."""
+        return self.parts[ALL].accuracy
+
+    @property
+    def differences(self) -> list[Difference]:
+        """Differences over all bases."""
+        return self.parts[ALL].differences
 
     def difference(self, model: str, reference: str) -> Difference | None:
-        """The difference of that pair, when the run has both models."""
-        found = [d for d in self.differences if (d.model, d.reference) == (model, reference)]
-        return found[0] if found else None
+        """The difference of that pair over all bases, when the run has both models."""
+        return self.parts[ALL].difference(model, reference)
 
     def models_table(self) -> pd.DataFrame:
-        """One row a model, a uniform guess first: NLL with interval (nats/base), bits/base, perplexity, accuracy."""
-        rows = [("uniform", Interval(UNIFORM_NLL, UNIFORM_NLL, UNIFORM_NLL), 0.25)]
-        rows += [(model, nll, self.accuracy[model]) for model, nll in self.nll.items()]
+        """One row a model and part, a uniform guess first.
+
+        Columns: model, repeats, bases; nll (nats/base) and accuracy, each with `_low` and `_high`; bits/base,
+        perplexity.
+        """
+        rows = []
+        for name, part in self.parts.items():
+            uniform = Interval(UNIFORM_NLL, UNIFORM_NLL, UNIFORM_NLL), Interval(0.25, 0.25, 0.25)
+            of_models = {model: (nll, part.accuracy[model]) for model, nll in part.nll.items()}
+            rows += [(model, name, part.bases, *both) for model, both in {"uniform": uniform, **of_models}.items()]
         return pd.DataFrame(
             {
                 "model": model,
+                "repeats": name,
+                "bases": bases,
                 "nll": nll.estimate,
                 "nll_low": nll.low,
                 "nll_high": nll.high,
                 "bits": nll.estimate / np.log(2),
                 "perplexity": float(np.exp(nll.estimate)),
-                "accuracy": accuracy,
+                "accuracy": accuracy.estimate,
+                "accuracy_low": accuracy.low,
+                "accuracy_high": accuracy.high,
             }
-            for model, nll, accuracy in rows
+            for model, name, bases, nll, accuracy in rows
         )
 
     def differences_table(self) -> pd.DataFrame:
-        """One row a pair: gain with interval (nats/base), effect size, share of windows in which it is better."""
+        """One row a pair and part.
+
+        Columns: model, reference, repeats; gain (nats/base) with its ends, cohens_d, share_of_gain with its ends;
+        share_better, of the windows with all their bases.
+        """
         return pd.DataFrame(
             {
                 "model": d.model,
                 "reference": d.reference,
+                "repeats": name,
                 "gain": d.gain.estimate,
                 "gain_low": d.gain.low,
                 "gain_high": d.gain.high,
                 "cohens_d": d.effect_size,
-                "share_better": d.share_better,
+                "share_of_gain": d.share_of_gain.estimate,
+                "share_of_gain_low": d.share_of_gain.low,
+                "share_of_gain_high": d.share_of_gain.high,
+                "share_better": self.share_better[d.model, d.reference] if name == ALL else float("nan"),
             }
-            for d in self.differences
+            for name, part in self.parts.items()
+            for d in part.differences
         )
 
 
 def compare(scores: WindowScores, samples: int, confidence: float, seed: int) -> Comparison:
-    """Means over all bases, with intervals from resampled windows; all models share the resamplings."""
-    sums, weights = scores.nll_sums(), scores.table["bases"].to_numpy(float)
-    draws = resampled_means(sums, weights, samples, seed)
-    means = sums.sum(axis=0) / weights.sum()
-    column = {model: place for place, model in enumerate(scores.models)}
-    windows = len(scores.table)
-    nll = {model: interval(float(means[c]), draws[:, c], windows, confidence) for model, c in column.items()}
-    accuracy = {model: float(scores.table[f"correct_{model}"].sum() / weights.sum()) for model in column}
-    differences = []
-    for model, reference in PAIRS:
-        if model in column and reference in column:
-            c, r = column[model], column[reference]
-            gains = scores.gain(model, reference)
-            gain = interval(float(means[r] - means[c]), draws[:, r] - draws[:, c], windows, confidence)
-            share = float((gains > 0).mean())
-            differences.append(Difference(model, reference, gain, paired_effect_size(gains), share))
-    return Comparison(nll, accuracy, differences, windows, scores.bases)
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What may be claimed.
-
-    Attributes
-    ----------
-    outcome : str
-        `better`, `worse`, `none` (no difference could be shown) or `unpaired` (there is one model).
-    headline : str
-    notes : list of str
-        What a reader must know before quoting the headline.
-    """
-
-    outcome: str
-    headline: str
-    notes: list[str]
-
-
-def judge(comparison: Comparison, genome: str, split: str, order: int, confidence: float) -> Verdict:
-    """Put the comparison in words, claiming nothing that an interval does not support.
-
-    Parameters
-    ----------
-    genome : str
-        Name of the genome.
-    split : str
-        The split that was scored; anything but `test` is not called held-out.
-    order : int
-        Order of the Markov baseline.
-    confidence : float
-        Coverage of the intervals.
-    """
-    held_out = "held-out " if split == "test" else ""
-    where = (
-        f"{plural(comparison.windows, f'{held_out}window')} ({plural(comparison.bases, 'base')}) "
-        f"of the {split} split of {genome}"
-    )
-    baseline = f"the order-{order} Markov model fitted on the train split"
-    main = comparison.difference("adapted", "base")
-    if main is None:
-        model = "base" if "base" in comparison.nll else "adapted"
-        name = {"base": "base model, without adaptation,", "adapted": "model, trained from scratch,"}[model]
-        headline = (
-            f"The {name} has an NLL of {bracketed(comparison.nll[model])} nats per base on {where}; "
-            f"{_against(comparison, model, baseline)}."
-        )
-        outcome = "unpaired"
-    else:
-        outcome = {1: "better", -1: "worse", 0: "none"}[main.gain.sign]
-        headline = f"{_claim(main.gain, where)}; {_against(comparison, 'adapted', baseline)}."
-    return Verdict(outcome, headline, _notes(comparison, split, confidence))
-
-
-def _claim(gain: Interval, where: str) -> str:
-    if gain.sign > 0:
-        return f"The adapted model explains {bracketed(gain)} nats per base more than the base model on {where}"
-    if gain.sign < 0:
-        loss = Interval(-gain.estimate, -gain.high, -gain.low)
-        return (
-            f"The adapted model is worse than the base model: it explains {bracketed(loss)} nats per base less on "
-            f"{where}"
-        )
-    if gain.defined and gain.low == gain.high == 0:
-        return f"The adapted and the base model give the same likelihoods on {where}: the adaptation changed nothing"
-    return (
-        f"No difference could be shown between the adapted and the base model on {where}: "
-        f"{bracketed(gain, signed=True)} nats per base"
+    """Means over bases, with intervals from resampled blocks; all models and parts share the resamplings."""
+    bases, sums = scores.by_block(np.zeros(len(scores.table), np.int64), 1)
+    means = BlockMeans(sums[:, 0], bases[:, 0], samples, confidence, seed)
+    in_repeats = bool(scores.table["bases_repeat"].any())
+    pairs = [pair for pair in PAIRS if set(pair) <= set(scores.models)]
+    return Comparison(
+        parts={
+            name: _part(scores.models, pairs, means, place, int(bases[:, 0, place].sum()))
+            for place, name in enumerate(REPEATS if in_repeats else (ALL,))
+            if bases[:, 0, place].any()
+        },
+        average=_average(scores, pairs, samples, confidence, seed),
+        share_better={pair: float((scores.gain(*pair) > 0).mean()) for pair in pairs},
+        windows=len(scores.table),
+        blocks=scores.table["block"].nunique(),
     )
 
 
-def _against(comparison: Comparison, model: str, baseline: str) -> str:
-    difference = comparison.difference(model, "markov")
-    assert difference is not None
-    gain = bracketed(difference.gain, signed=True)
-    if difference.gain.sign > 0:
-        return f"it beats {baseline} ({gain} nats per base)"
-    if difference.gain.sign < 0:
-        return f"it does not beat {baseline}, which is better ({gain} nats per base)"
-    return f"it could not be shown to beat {baseline} ({gain} nats per base)"
+def _average(
+    scores: WindowScores, pairs: list[tuple[str, str]], samples: int, confidence: float, seed: int
+) -> Part | None:
+    models = scores.both_directions
+    if not models:
+        return None
+    columns = [scores.table[name].to_numpy(float) for name in ("bases", *(f"nll_average_{model}" for model in models))]
+    block = scores.table["block"].to_numpy(np.int64)
+    sums = block_sums(np.column_stack(columns), block, int(block.max()) + 1)
+    means = BlockMeans(sums[:, None, 1:], sums[:, :1], samples, confidence, seed)
+    of_both = [pair for pair in pairs if set(pair) <= set(models)]
+    return _part(models, of_both, means, 0, scores.bases)
 
 
-def _notes(comparison: Comparison, split: str, confidence: float) -> list[str]:
-    notes = [f"Brackets are {100 * confidence:g} % bootstrap intervals over windows; positive means more is explained."]
-    if split != "test":
-        notes.append(f"These are windows of the {split} split, which training has used: this is no held-out result.")
-    for model in ("base", "adapted"):
-        nll = comparison.nll.get(model)
-        if nll is not None and nll.estimate >= UNIFORM_NLL:
-            notes.append(
-                f"The {model} model is no better than a uniform guess (NLL {number(nll.estimate)} against ln 4 = "
-                f"{number(UNIFORM_NLL)} nats per base): look for a fault before reading anything else."
+def _part(models: tuple[str, ...], pairs: list[tuple[str, str]], means: BlockMeans, place: int, bases: int) -> Part:
+    column = {model: number for number, model in enumerate(models)}
+    return Part(
+        bases,
+        nll={model: _interval(means.means(column[model]), place) for model in models},
+        accuracy={
+            model: _interval(means.means(column[model] + len(models)), place)
+            for model in models
+            if column[model] + len(models) < means.quantities
+        },
+        differences=[
+            Difference(
+                model,
+                reference,
+                _interval(means.differences(column[model], column[reference]), place),
+                float(means.effect_sizes(column[model], column[reference])[place]),
+                _interval(means.shares(column[model], column[reference], whole=0), place),
             )
-    if comparison.windows == 1:
-        notes.append("There is only one window: nothing can be said about the uncertainty.")
-    elif comparison.windows < _FEW_WINDOWS:
-        notes.append(f"There are only {plural(comparison.windows, 'window')}: the intervals are rough.")
-    return notes
+            for model, reference in pairs
+        ],
+    )
+
+
+def _interval(estimates: Estimates, place: int) -> Interval:
+    return Interval(*(float(values[place]) for values in (estimates.estimate, estimates.low, estimates.high)))

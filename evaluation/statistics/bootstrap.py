@@ -1,9 +1,9 @@
-"""Uncertainty: bootstrap intervals over windows, and effect sizes.
+"""Uncertainty: bootstrap intervals over independent rows, and effect sizes.
 
-Windows are resampled, not bases: neighbouring bases are not independent. The intervals are expanded percentile
-intervals (Hesterberg 2015, "What teachers should know about the bootstrap", Am. Stat. 69:371): with n windows
-the plain percentile interval is too narrow by about √((n−1)/n) and by the normal's thinner tails, which matters
-for the few windows of a small genome.
+Rows are what may be taken as independent: blocks of neighbouring windows (`evaluation.statistics.blocks`), not bases,
+whose neighbours resemble them. The intervals are expanded percentile intervals (Hesterberg 2015, "What teachers should
+know about the bootstrap", Am. Stat. 69:371): with n rows the plain percentile interval is too narrow by about
+√((n−1)/n) and by the normal's thinner tails, which matters for the few windows of a small genome.
 """
 
 from __future__ import annotations
@@ -40,6 +40,33 @@ class Interval:
         return 1 if self.low > 0 else -1 if self.high < 0 else 0
 
 
+def resampled_totals(columns: np.ndarray, samples: int, seed: int) -> np.ndarray:
+    """Sums over resampled rows; the same seed and number of rows draw the same rows, so that results are paired.
+
+    Parameters
+    ----------
+    columns : ndarray, (n, m)
+        Any m quantities of each row.
+    samples, seed : int
+        Number of resamplings, seed of the generator.
+
+    Returns
+    -------
+    ndarray, (samples, m)
+    """
+    rows = len(columns)
+    generator = np.random.default_rng(seed)
+    totals = np.empty((samples, columns.shape[1]))
+    step = max(1, _CHUNK_CELLS // rows)
+    for first in range(0, samples, step):
+        size = min(step, samples - first)
+        drawn = generator.integers(0, rows, (size, rows)) + rows * np.arange(size)[:, None]
+        counts = np.bincount(drawn.ravel(), minlength=size * rows).reshape(size, rows)
+        # As floats, so that the product is BLAS's and not a loop.
+        totals[first : first + size] = counts.astype(float) @ columns
+    return totals
+
+
 def resampled_means(sums: np.ndarray, weights: np.ndarray, samples: int, seed: int) -> np.ndarray:
     """Weighted means over resampled rows.
 
@@ -48,7 +75,7 @@ def resampled_means(sums: np.ndarray, weights: np.ndarray, samples: int, seed: i
     Parameters
     ----------
     sums : ndarray, (n, m)
-        Sum of each of m quantities over each row (window).
+        Sum of each of m quantities over each row.
     weights : ndarray, (n,)
         Weight of each row: its number of bases.
     samples, seed : int
@@ -59,17 +86,9 @@ def resampled_means(sums: np.ndarray, weights: np.ndarray, samples: int, seed: i
     ndarray, (samples, m)
         Σ sums / Σ weights of each resampling.
     """
-    columns = np.column_stack([sums, weights])
-    rows = len(columns)
-    generator = np.random.default_rng(seed)
-    totals = np.empty((samples, columns.shape[1]))
-    step = max(1, _CHUNK_CELLS // rows)
-    for first in range(0, samples, step):
-        size = min(step, samples - first)
-        drawn = generator.integers(0, rows, (size, rows)) + rows * np.arange(size)[:, None]
-        counts = np.bincount(drawn.ravel(), minlength=size * rows).reshape(size, rows)
-        totals[first : first + size] = counts @ columns
-    return totals[:, :-1] / totals[:, -1:]
+    totals = resampled_totals(np.column_stack([sums, weights]), samples, seed)
+    means: np.ndarray = totals[:, :-1] / totals[:, -1:]
+    return means
 
 
 def interval(estimate: float, draws: np.ndarray, observations: int, confidence: float) -> Interval:
@@ -83,17 +102,30 @@ def interval(estimate: float, draws: np.ndarray, observations: int, confidence: 
     return Interval(estimate, float(low), float(high))
 
 
-def paired_effect_size(differences: np.ndarray) -> float:
+def paired_effect_size(differences: np.ndarray, weights: np.ndarray | None = None) -> float:
     """Cohen's d of paired differences: mean / standard deviation (d_z; Cohen 1988, Lakens 2013, Front. Psychol. 4:863).
 
-    NaN with fewer than two differences; 0 where all are 0.
+    Parameters
+    ----------
+    differences : ndarray, (n,)
+    weights : ndarray, (n,), optional
+        Of each difference, such as its number of bases; rows without weight are left out. The variance is then the
+        unbiased one for such weights, Σw(x−x̄)² / (Σw − Σw²/Σw), which for equal weights is the usual one.
+
+    Returns
+    -------
+    float
+        NaN with fewer than two differences; 0 where all are 0, infinite where all others are equal.
     """
+    weights = np.ones(len(differences)) if weights is None else weights
+    differences, weights = differences[weights > 0], weights[weights > 0].astype(float)
     if len(differences) < 2:
         return float("nan")
-    mean, deviation = float(np.mean(differences)), float(np.std(differences, ddof=1))
-    if deviation == 0:
-        return 0.0 if mean == 0 else float(np.copysign(np.inf, mean))
-    return mean / deviation
+    if np.ptp(differences) == 0:
+        return 0.0 if differences[0] == 0 else float(np.copysign(np.inf, differences[0]))
+    mean = np.average(differences, weights=weights)
+    freedom = weights.sum() - (weights**2).sum() / weights.sum()
+    return float(mean / np.sqrt((weights * (differences - mean) ** 2).sum() / freedom))
 
 
 def correlation(

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from workflow.artifacts import PerBaseWriter, write_json
+from workflow.artifacts import BASE_CLASSES, PerBaseWriter, write_json
 from workflow.config import (
     BackendConfig,
     Config,
@@ -104,6 +104,8 @@ def build_run(
     """Write a run folder as the stages before `evaluate` publish it."""
     genome = random_genome(20_000 + windows * length)
     genome[:2000] |= 0x20
+    # A third of each test window is a repeat.
+    genome[20_000:][np.arange(windows * length) % length >= length - length // 3] |= 0x20
     scored = genome[20_000:]
     config = Config(
         genome=GenomeConfig(name=name, fasta="data/demo/turtle.fa.gz", organism="Testudo exempli"),
@@ -115,7 +117,9 @@ def build_run(
         run_name=f"{name}-tiny-lora",
     )
     config.predict.split = split
-    _write_prepare(folder / "prepare", genome, windows, length)
+    _write_prepare(folder / "prepare", genome, seqid)
+    write_classes(folder / "prepare" / "classes.npy", genome, length)
+    write_genes(folder / "prepare", seqid, windows, length)
     (folder / "preprocess").mkdir()
     (folder / "convert").mkdir()
     (folder / "predict").mkdir()
@@ -187,13 +191,50 @@ def write_predictions(folder: Path, index: pd.DataFrame, bases: np.ndarray, pred
     table.to_parquet(folder / "scores.parquet", index=False)
 
 
-def _write_prepare(folder: Path, genome: np.ndarray, windows: int, length: int) -> None:
+def write_classes(path: Path, genome: np.ndarray, length: int) -> None:
+    """The class track of `build_run`: the first third of each test window codes, forwards; then there is an intron."""
+    classes = (genome >= ord("a")).astype(np.uint8) * BASE_CLASSES.index("repeat")
+    place = (np.arange(len(genome)) - 20_000) % length
+    tested = np.arange(len(genome)) >= 20_000
+    classes[tested & (place < 2 * (length // 3))] = BASE_CLASSES.index("intron")
+    coding = tested & (place < length // 3)
+    classes[coding] = BASE_CLASSES.index("cds_0") + place[coding] % 3
+    np.save(path, classes)
+
+
+def write_genes(folder: Path, seqid: str, windows: int, length: int) -> None:
+    """A gene in each test window, as its classes have it: its coding part, an intron, and an exon up to its end."""
+    rows, sites = [], []
+    for number in range(windows):
+        start, third = 20_000 + number * length, length // 3
+        for kind, first, last, phase, name, parent in (
+            ("gene", 0, length, None, f"g{number}", None),
+            ("mRNA", 0, length, None, f"t{number}", f"g{number}"),
+            ("exon", 0, third, None, None, f"t{number}"),
+            ("exon", 2 * third, length, None, None, f"t{number}"),
+            ("CDS", 0, third, 0, f"c{number}", f"t{number}"),
+        ):
+            rows.append((seqid, kind, start + first, start + last, phase, name, parent))
+        for kind, place in (("start_codon", 0), ("donor", third), ("acceptor", 2 * third - 1)):
+            sites.append((kind, seqid, start + place, "+"))
+    table = pd.DataFrame(rows, columns=["seqid", "type", "start", "end", "phase", "id", "parent"])
+    empty = dict.fromkeys(("name", "part", "transl_table", "exception", "circular", "score"))
+    table = table.assign(source="made up", strand="+", attributes="", **empty)
+    whole = {"phase": "Int8", "part": "Int16", "transl_table": "Int8", "circular": "boolean", "score": float}
+    text = dict.fromkeys(("id", "parent", "name", "exception"), "string")
+    table.astype(whole | text).to_parquet(folder / "annotation.parquet", index=False)
+    pd.DataFrame(sites, columns=["kind", "seqid", "position", "strand"]).to_parquet(
+        folder / "sites.parquet", index=False
+    )
+
+
+def _write_prepare(folder: Path, genome: np.ndarray, seqid: str) -> None:
     folder.mkdir(parents=True)
-    header = b">chr1\n"
+    header = f">{seqid}\n".encode()
     (folder / "genome.fa").write_bytes(header + genome.tobytes() + b"\n")
-    (folder / "genome.fa.fai").write_text(f"chr1\t{len(genome)}\t{len(header)}\t{len(genome)}\t{len(genome) + 1}\n")
-    sequences = pd.DataFrame({"seqid": ["chr1"], "length": len(genome), "group": "chr1", "haplotype": ""})
-    regions = [("chr1", 0, 15_000, "train"), ("chr1", 16_000, 20_000, "val"), ("chr1", 20_000, len(genome), "test")]
+    (folder / "genome.fa.fai").write_text(f"{seqid}\t{len(genome)}\t{len(header)}\t{len(genome)}\t{len(genome) + 1}\n")
+    sequences = pd.DataFrame({"seqid": [seqid], "length": len(genome), "group": seqid, "haplotype": ""})
+    regions = [(seqid, 0, 15_000, "train"), (seqid, 16_000, 20_000, "val"), (seqid, 20_000, len(genome), "test")]
     write_preparation(folder, sequences, regions, dropped={"purge": 1_000}, bins=40)
 
 
@@ -380,9 +421,23 @@ def _generations(scored: np.ndarray, models: list[str]) -> pd.DataFrame:
                 sequence = LETTERS[generator.choice(4, size, p=weights)].tobytes().decode()
                 truth = scored[start + 100 : start + 400].tobytes().decode() if prompt < 3 else None
                 prompt_text = scored[start : start + 100].tobytes().decode()
-                rows.append((f"p{prompt}", model, sample, prompt_text, sequence, truth, -400.0, -1.33, prompt))
-    columns = ["prompt_id", "model", "sample", "prompt", "sequence", "truth", "logprob_sum", "logprob_mean", "seed"]
-    return pd.DataFrame(rows, columns=columns)
+                rows.append(
+                    (
+                        f"p{prompt}",
+                        model,
+                        sample,
+                        prompt_text,
+                        sequence,
+                        truth,
+                        -1.0 - 0.2 * prompt,
+                        -400.0,
+                        -1.33,
+                        prompt,
+                    )
+                )
+    columns = ["prompt_id", "model", "sample", "prompt", "sequence", "truth", "first_logprob"]
+    columns += ["logprob_sum", "logprob_mean", "seed"]
+    return pd.DataFrame(rows, columns=columns).assign(kind="window")
 
 
 @pytest.fixture(scope="session")

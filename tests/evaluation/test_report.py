@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -14,26 +15,43 @@ import pytest
 from matplotlib.image import imread
 
 from evaluation import report
-from evaluation.page import sections as page
+from evaluation.findings import Settings
 from evaluation.per_base.scores import UNIFORM_NLL
 from workflow.artifacts import InputError, PerBaseScores, run_lock, write_json
 
-QUICK = {"bootstrap_samples": 300, "markov_max_order": 4}
-GENOME_FIGURES = {"karyotype", "leakage"}
-FIGURES = {"learning_curve", "heatmap", "entropy", "scores", "logo", "gc", "lengths", "kmers"} | GENOME_FIGURES
+QUICK = Settings(bootstrap_samples=300, markov_max_order=4, track_bin=0)
+SCORES = {
+    "around_entropy",
+    "around_nll",
+    "calibration",
+    "class_distributions",
+    "classes",
+    "codon_errors",
+    "composition",
+    "entropy",
+    "heatmap",
+    "karyotype",
+    "leakage",
+    "predictive_logo",
+    "ranking",
+    "region",
+    "scores",
+}
+GENERATION = {"diversity", "generation_copies", "kmer_plane", "kmers", "lengths", "logo", "sequence_properties"}
+FIGURES = SCORES | GENERATION | {"learning_curve"}
 
 
 @pytest.fixture(scope="module")
 def built(improved_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("report")
-    report.build(improved_run, out, **QUICK)
+    report.build(improved_run, out, QUICK)
     return out
 
 
 @pytest.fixture
 def without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing takes nearly all of the time."""
-    monkeypatch.setattr(page, "sections", lambda *unused: [])
+    monkeypatch.setattr(report, "sections", lambda *unused: [])
 
 
 def metrics(out: Path) -> dict[str, object]:
@@ -84,7 +102,7 @@ def test_mass_outside_acgt_is_weighted_by_bases(make_run: Callable[..., Path], t
     scores = pd.read_parquet(store.folder / "scores.parquet")
     scores.assign(outside_acgt=[0.0, 0.4]).to_parquet(store.folder / "scores.parquet")
     run = store.folder.parents[1]
-    report.build(run, tmp_path, **QUICK)
+    report.build(run, tmp_path, QUICK)
     assert metrics(tmp_path)["outside_acgt"] == {"base": pytest.approx(0.1)}
 
 
@@ -93,22 +111,24 @@ def test_page_stands_alone(built: Path) -> None:
     assert len(text) < 10_000_000
     structure = Structure()
     structure.feed(text)
-    assert "script" not in structure.tags
+    assert structure.tags.count("script") == 1
     assert "link" not in structure.tags
     assert structure.tags.count("img") == len(FIGURES)
-    assert all(address.startswith("data:image/png;base64,") for address in structure.addresses)
+    assert all(
+        address.startswith(("data:image/png;base64,", "#section-", "#methods")) for address in structure.addresses
+    )
 
 
 def test_figures_have_print_resolution(built: Path) -> None:
     assert {path.stem for path in (built / "figures").iterdir()} == FIGURES
     assert imread(built / "figures" / "heatmap.png").shape[1] == pytest.approx(7.08 * 300, abs=2)
-    header = (built / "figures" / "gc.png").read_bytes()[:200]
+    header = (built / "figures" / "lengths.png").read_bytes()[:200]
     dots_per_metre = int.from_bytes(header[header.index(b"pHYs") + 4 :][:4], "big")
     assert dots_per_metre == pytest.approx(300 / 0.0254, abs=1)
 
 
 def test_same_run_same_report(improved_run: Path, built: Path, tmp_path: Path) -> None:
-    report.build(improved_run, tmp_path, **QUICK)
+    report.build(improved_run, tmp_path, QUICK)
     for name in ("metrics.json", "tables/windows.csv", "tables/kmers.csv", "report.html"):
         assert (tmp_path / name).read_bytes() == (built / name).read_bytes()
 
@@ -117,7 +137,7 @@ def test_same_run_same_report(improved_run: Path, built: Path, tmp_path: Path) -
 def test_uniform_scores_ln_4_and_certain_scores_zero(
     make_run: Callable[..., Path], predictors: dict[str, object], tmp_path: Path
 ) -> None:
-    headline = report.build(make_run(adapted=predictors["certain"]), tmp_path, **QUICK)
+    headline = report.build(make_run(adapted=predictors["certain"]), tmp_path, QUICK).headline
     # A 16-bit logarithm of 1/4 is off by 0.0004.
     assert headline["nll_base"] == pytest.approx(UNIFORM_NLL, abs=5e-4)
     assert headline["nll_adapted"] == pytest.approx(1e-4, abs=1e-5)
@@ -127,13 +147,13 @@ def test_uniform_scores_ln_4_and_certain_scores_zero(
 
 
 def test_base_alone_without_training_or_generation(make_run: Callable[..., Path], tmp_path: Path) -> None:
-    headline = report.build(make_run(trained=False, generated=False), tmp_path, **QUICK)
+    headline = report.build(make_run(trained=False, generated=False), tmp_path, QUICK).headline
     assert str(headline["verdict"]).startswith("The base model, without adaptation")
     text = (tmp_path / "report.html").read_text()
     assert "none (zero-shot)" in text
     assert "Nothing was trained in this run." in text
     assert "Generated sequences" not in text
-    assert {path.stem for path in (tmp_path / "figures").iterdir()} == {"heatmap", "entropy", "scores"} | GENOME_FIGURES
+    assert {path.stem for path in (tmp_path / "figures").iterdir()} == SCORES
 
 
 def test_a_kept_training_of_other_settings_stays_out(make_run: Callable[..., Path], tmp_path: Path) -> None:
@@ -141,7 +161,7 @@ def test_a_kept_training_of_other_settings_stays_out(make_run: Callable[..., Pat
     manifest = json.loads((run / "predict" / "manifest.json").read_text())
     del manifest["identity"]["stages"]["train"]
     write_json(run / "predict" / "manifest.json", manifest)
-    report.build(run, tmp_path, **QUICK)
+    report.build(run, tmp_path, QUICK)
     text = (tmp_path / "report.html").read_text()
     assert "none (zero-shot)" in text
     assert "Nothing was trained in this run." in text
@@ -156,14 +176,15 @@ def test_from_scratch_without_base_on_one_window(
     log = pd.read_parquet(run / "train" / "metrics.parquet")
     log.loc[log["step"] < 10, "value"] = 6.2
     log.to_parquet(run / "train" / "metrics.parquet")
-    headline = report.build(run, tmp_path, **QUICK)
+    headline = report.build(run, tmp_path, QUICK).headline
     assert str(headline["verdict"]).startswith("The model, trained from scratch")
     assert "nll_base" not in headline
     text = (tmp_path / "report.html").read_text()
     assert "all weights, from random ones" in text
     assert "There is only one window" in text
     assert "9 early values of up to 6.20 nats per base" in text
-    assert {path.stem for path in (tmp_path / "figures").iterdir()} == FIGURES
+    # One long window has coding parts long enough for a spectrum.
+    assert {path.stem for path in (tmp_path / "figures").iterdir()} == FIGURES | {"codon_periodicity"}
 
 
 def test_hostile_names_are_escaped_and_fired_gates_come_first(make_run: Callable[..., Path], tmp_path: Path) -> None:
@@ -175,33 +196,18 @@ def test_hostile_names_are_escaped_and_fired_gates_come_first(make_run: Callable
     headline = report.build(
         make_run(gates=gates, seqid=seqid, generated=False),
         tmp_path,
-        heatmap_window=f"{seqid}:20600-20800(+)",
-        **QUICK,
-    )
-    assert headline["gates_fired"] == 1
+        replace(QUICK, heatmap_window=f"{seqid}:20600-20800(+)"),
+    ).headline
+    assert headline["gates_fired"] == 2
     text = (tmp_path / "report.html").read_text()
     assert "<b>loud</b> (predict): saw &lt;i&gt;3&lt;/i&gt;, limit 2. It matters." in text
-    assert pd.read_csv(tmp_path / "tables" / "gates.csv")["name"].tolist() == ["loud", "quiet"]
+    assert pd.read_csv(tmp_path / "tables" / "gates.csv")["name"].tolist() == ["loud", "beats_baseline", "quiet"]
     assert text.index("loud") < text.index("quiet")
     structure = Structure()
     structure.feed(text)
-    assert "script" not in structure.tags
+    assert structure.tags.count("script") == 1
     assert "&lt;script&gt;alert(" in text
     assert "(chosen by the user)" in text
-
-
-def test_experiment_is_correlated_and_drawn(
-    make_run: Callable[..., Path], predictors: dict[str, object], tmp_path: Path
-) -> None:
-    run = make_run(base=predictors["noisy"], generated=False)
-    index = pd.read_parquet(run / "predict" / "base" / "scores.parquet")
-    index.assign(value=index["mean"] * 10).to_csv(tmp_path / "m.csv", index=False)
-    out = tmp_path / "out"
-    out.mkdir()
-    report.build(run, out, experiment=str(tmp_path / "m.csv"), **QUICK)
-    assert metrics(out)["experiment"]["pearson"]["base"]["estimate"] == pytest.approx(1, abs=1e-3)  # type: ignore[index]
-    assert (out / "figures" / "experiment.png").exists()
-    assert len(pd.read_csv(out / "tables" / "experiment.csv")) == 24
 
 
 @pytest.mark.parametrize(
@@ -219,14 +225,14 @@ def test_missing_artefacts_are_named(make_run: Callable[..., Path], tmp_path: Pa
     run = make_run()
     (run / missing).unlink()
     with pytest.raises(InputError, match=message):
-        report.build(run, tmp_path, **QUICK)
+        report.build(run, tmp_path, QUICK)
 
 
 def test_unknown_window_is_refused(make_run: Callable[..., Path], tmp_path: Path) -> None:
     with pytest.raises(
         InputError, match="heatmap_window=nowhere is no scored window; they are named like toy:20000-20200"
     ):
-        report.build(make_run(), tmp_path, heatmap_window="nowhere", **QUICK)
+        report.build(make_run(), tmp_path, replace(QUICK, heatmap_window="nowhere"))
 
 
 def test_command_builds_again_and_keeps_the_identity(make_run: Callable[..., Path]) -> None:
@@ -244,13 +250,15 @@ def test_command_builds_again_and_keeps_the_identity(make_run: Callable[..., Pat
     )
     assert done.stdout.strip() == str(run / "evaluate" / "report.html")
     assert done.stderr == ""
-    assert metrics(run / "evaluate")["intervals"]["bootstrap_samples"] == 500  # type: ignore[index]
+    assert metrics(run / "evaluate")["intervals"]["samples"] == 500  # type: ignore[index]
     kept = json.loads((run / "evaluate" / "manifest.json").read_text())
     files = {item["path"]: item["bytes"] for item in kept.pop("outputs")}
     assert files["report.html"] == (run / "evaluate" / "report.html").stat().st_size
     assert {"metrics.json", "tables/windows.csv", "figures/heatmap.png"} < files.keys()
     assert "manifest.json" not in files
     assert kept.pop("counts")["windows"] == 24
+    assert [gate["name"] for gate in kept.pop("gates")] == ["beats_baseline"]
+    del manifest["gates"]
     assert kept.items() <= manifest.items()
 
 

@@ -32,5 +32,5 @@ def test_stage_passes_its_settings_on(tmp_path: Path) -> None:
     assert str(counts["verdict"]).startswith("The adapted model explains")
     assert (out / "report.html").exists()
     metrics = json.loads((out / "metrics.json").read_text())
-    assert metrics["intervals"] == {"confidence": 0.9, "bootstrap_samples": 200, "seed": 5}
+    assert metrics["intervals"] == {"confidence": 0.9, "samples": 200, "seed": 5}
     assert metrics["markov"]["order"] <= 3

@@ -42,6 +42,27 @@ def test_prompts_come_from_the_test_regions_with_what_follows_them(
     assert fasta.count(">") == 6 and table["sequence"].iloc[5] in fasta
 
 
+def test_genes_are_prompts_beside_the_others(configure: Configure, prepared: Path, tmp_path: Path) -> None:
+    path = tmp_path / "genes.csv"
+    rows = [
+        "gene,reference_protein,genomic_sequence,cds_start",
+        f"abc,MKL,{'ACGTT' * 16},30",
+        f"xyz,MKL,{'GGATC' * 7},",
+    ]
+    path.write_text("\n".join(rows) + "\n")
+    table = run_infer(configure, prepared, tmp_path / "out", f"infer.genes={path}", "infer.gene_prompt_share=0.6")
+    assert table.groupby("kind", sort=False)["prompt_id"].nunique().to_dict() == {"window": 3, "gene": 2}
+    genes = pd.read_parquet(tmp_path / "out" / "genes.parquet")
+    assert genes["prompt_length"].tolist() == [60, 35]
+    written = table[table["kind"] == "gene"].groupby("prompt_id")[["prompt", "truth"]].first()
+    assert written.loc["gene:abc"].tolist() == ["ACGTT" * 12, "ACGTT" * 4]
+    assert written.loc["gene:xyz", "prompt"] == "GGATC" * 7 and pd.isna(written.loc["gene:xyz", "truth"])
+    assert table["sequence"].str.fullmatch("[ACGT]{30}").all()
+    assert (table["first_logprob"] < 0).all()
+    given = run_infer(configure, prepared, tmp_path / "given", f"infer.genes={path}", "infer.prompts=[ACGT]")
+    assert given["kind"].drop_duplicates().tolist() == ["given", "gene"]
+
+
 def test_generation_is_repeated_by_its_seed(configure: Configure, prepared: Path, tmp_path: Path) -> None:
     first, second, other = (
         run_infer(configure, prepared, tmp_path / name, *extra)["sequence"].tolist()

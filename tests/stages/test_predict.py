@@ -11,10 +11,13 @@ import torch
 
 from tests.stages.conftest import Configure
 from workflow.artifacts import PerBaseScores
+from workflow.backends import SequenceSet
 from workflow.errors import GateError, InputError
 from workflow.gates import GateLog
+from workflow.genome.alphabet import reverse_complement
+from workflow.genome.fasta import sequence_lengths
 from workflow.stages.context import StageContext
-from workflow.stages.predict import predict
+from workflow.stages.predict import forgetting_files, predict
 from workflow.striped_hyena import load_checkpoint, save_checkpoint
 
 
@@ -87,3 +90,55 @@ def test_bfloat16_scores_are_near_those_of_float32(configure: Configure, prepare
     rounded = predict(context(configure, prepared, tmp_path / "bf16", "predict.precision=bf16"))
     assert rounded["base_nll_nats_per_base"] == pytest.approx(exact["base_nll_nats_per_base"], abs=0.01)
     assert rounded["base_nll_nats_per_base"] != exact["base_nll_nats_per_base"]
+
+
+def test_both_directions(configure: Configure, prepared: Path, tmp_path: Path) -> None:
+    """The other direction of a window is what its reverse complement gets, turned back."""
+    one_way = context(configure, prepared, tmp_path / "one", "predict.forgetting=null")
+    predict(one_way)
+    both = context(configure, prepared, tmp_path / "both", "predict.forgetting=null", "predict.reverse_complement=true")
+    predict(both)
+    assert PerBaseScores(tmp_path / "one" / "base").reverse is None
+    store, forward = PerBaseScores(tmp_path / "both" / "base"), PerBaseScores(tmp_path / "one" / "base")
+    assert store.reverse is not None
+    assert np.abs(store.logprobs.astype(float) - forward.logprobs).max() < 2e-3
+    bases = np.asarray(store.window(0)[1])
+    turned = reverse_complement(bases)
+    (score,) = both.backend().score(
+        both.config, both.models()["base"], SequenceSet(["w"], np.array([len(turned)]), lambda _: turned)
+    )
+    expected = score.logprobs[::-1, ::-1]
+    assert np.abs(store.reverse[: len(bases)].astype(float) - expected).max() < 2e-3
+    # Column b of a row is the probability of base b there: that of the base that is there is a likelihood.
+    codes = np.array(["ACGT".index(chr(base)) for base in bases & 0xDF])
+    observed = store.reverse[: len(bases)].astype(float)[np.arange(len(bases)), codes]
+    assert observed.sum() == pytest.approx(score.total, abs=len(bases) * 5e-4)
+
+
+def test_other_organisms(configure: Configure, prepared: Path, tmp_path: Path) -> None:
+    """Long records are cut, short ones stay whole, and the windows of the genome are scored as without them."""
+    records = tmp_path / "others.fa"
+    letters = np.random.default_rng(0).choice(list("ACGTacgt"), 1500)
+    records.write_text(f">Oryza_sativa|one\n{''.join(letters)}\n>Mus|two extra words\n{''.join(letters[:200])}\n")
+    here = context(configure, prepared, tmp_path / "out", f"predict.forgetting={records}")
+    predict(here)
+    store = PerBaseScores(tmp_path / "out" / "forgetting" / "base")
+    places = store.index[["sequence_id", "seqid", "start", "end", "length"]].to_numpy().tolist()
+    assert places == [
+        ["Oryza_sativa|one:0-1024(+)", "Oryza_sativa|one", 0, 1024, 1024],
+        ["Oryza_sativa|one:1024-1500(+)", "Oryza_sativa|one", 1024, 1500, 476],
+        ["Mus|two:0-200(+)", "Mus|two", 0, 200, 200],
+    ]
+    assert store.bases[:1500].tobytes().decode() == "".join(letters)
+    alone = context(configure, prepared, tmp_path / "alone", "predict.forgetting=null")
+    predict(alone)
+    assert not (tmp_path / "alone" / "forgetting").exists()
+    with_others, without = (PerBaseScores(tmp_path / name / "base") for name in ("out", "alone"))
+    assert np.abs(with_others.logprobs.astype(float) - without.logprobs).max() < 2e-3
+
+
+def test_the_shipped_sequences_of_other_organisms(configure: Configure) -> None:
+    (path,) = forgetting_files(configure("train=none"))
+    lengths = sequence_lengths(path)
+    assert len(lengths) == 5 and sum(lengths.values()) == 59_408
+    assert {name.split("|")[0] for name in lengths} >= {"Homo_sapiens", "Arabidopsis_thaliana", "phage_phiX174"}

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numba
 import numpy as np
 
+from workflow.artifacts import BASE_CLASSES
 from workflow.console import Progress
 from workflow.errors import InputError
 from workflow.genome.layout import Layout, Parts, parts_of
@@ -40,15 +41,16 @@ class BaseClass(IntEnum):
     GAP = 12  # N
 
 
-#: Names in the order of the codes.
+#: Names in the order of the codes, as every reader of the track has them.
 CLASS_NAMES = tuple(code.name.lower() for code in BaseClass)
+assert CLASS_NAMES == BASE_CLASSES
 #: Bases before the transcription start that count as promoter.
 PROMOTER_BASES = 1000
 #: Intronic bases at either end that count as splice site.
 SPLICE_SITE_BASES = 10
 #: The shortest introns known have 15 bases (Slabodnick et al. 2017, Curr. Biol. 27:569); what is shorter is a
 #: frameshift that the annotation writes as two parts.
-_SHORTEST_INTRON = 15
+SHORTEST_INTRON = 15
 _CDS = int(BaseClass.CDS_0)
 
 _CLASS_OF_LETTER = np.full(256, BaseClass.INTERGENIC, np.uint8)
@@ -235,7 +237,7 @@ def _promoters(models: GeneModels, layout: Layout) -> _Feature:
 
 def _introns(exons: Parts) -> list[_Feature]:
     row, start, end = exons.gaps()
-    is_intron = end - start >= _SHORTEST_INTRON
+    is_intron = end - start >= SHORTEST_INTRON
     row, start, end = row[is_intron], start[is_intron], end[is_intron]
     left_end, right_start = np.minimum(start + SPLICE_SITE_BASES, end), np.maximum(end - SPLICE_SITE_BASES, start)
     reverse = exons.reverse[row]

@@ -16,7 +16,14 @@ from workflow.config.genome import (
 )
 from workflow.config.model import LoraConfig, ModelConfig, TrainConfig
 from workflow.config.run import STAGES, Config, GatesConfig, register_schema
-from workflow.config.scoring import EvaluationConfig, InferConfig, PredictConfig
+from workflow.config.scoring import (
+    ElementsConfig,
+    EvaluationConfig,
+    ExperimentConfig,
+    InferConfig,
+    PredictConfig,
+    VariantsConfig,
+)
 
 __all__ = [
     "PRECISIONS",
@@ -25,7 +32,9 @@ __all__ = [
     "WINDOW_KINDS",
     "BackendConfig",
     "Config",
+    "ElementsConfig",
     "EvaluationConfig",
+    "ExperimentConfig",
     "GatesConfig",
     "GenomeConfig",
     "InferConfig",
@@ -37,6 +46,7 @@ __all__ = [
     "PredictConfig",
     "SplitConfig",
     "TrainConfig",
+    "VariantsConfig",
     "WindowSetConfig",
     "WindowsConfig",
     "register_schema",

@@ -12,9 +12,36 @@ from workflow.config.backend import BackendConfig, LauncherConfig, ParallelConfi
 from workflow.config.checks import require, require_choice, require_name
 from workflow.config.genome import GenomeConfig, MixtureConfig, SplitConfig, WindowsConfig
 from workflow.config.model import ModelConfig, TrainConfig
-from workflow.config.scoring import EvaluationConfig, InferConfig, PredictConfig
+from workflow.config.scoring import (
+    ElementsConfig,
+    EvaluationConfig,
+    ExperimentConfig,
+    InferConfig,
+    PredictConfig,
+    VariantsConfig,
+)
 
-STAGES = ("download", "prepare", "preprocess", "convert", "train", "predict", "infer", "evaluate")
+STAGES = (
+    "download",
+    "prepare",
+    "preprocess",
+    "convert",
+    "train",
+    "predict",
+    "infer",
+    "variants",
+    "elements",
+    "experiment",
+    "evaluate",
+)
+
+
+#: Stages that `all` leaves out where they are given nothing, and what they need.
+_TASKS = {
+    "variants": "variants.table=FILE",
+    "elements": "elements.source=promoters or elements.source=FILE.bed",
+    "experiment": "experiment.table=FILE",
+}
 
 
 @dataclass
@@ -33,6 +60,9 @@ class GatesConfig:
     mass_outside_acgt: str = "stop"
     train_test_similarity: str = "stop"
     split_fractions: str = "warn"
+    beats_baseline: str = "warn"
+    forgetting: str = "warn"
+    prompt_sensitivity: str = "warn"
 
     def __post_init__(self) -> None:
         for key, action in vars(self).items():
@@ -66,6 +96,9 @@ class Config:
     train: TrainConfig = MISSING
     predict: PredictConfig = field(default_factory=PredictConfig)
     infer: InferConfig = field(default_factory=InferConfig)
+    variants: VariantsConfig = field(default_factory=VariantsConfig)
+    elements: ElementsConfig = field(default_factory=ElementsConfig)
+    experiment: ExperimentConfig = field(default_factory=ExperimentConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     gates: GatesConfig = field(default_factory=GatesConfig)
     stage: Any = "all"
@@ -94,6 +127,19 @@ class Config:
         require(bool(asked), f"stage=[] is empty: use one of {', '.join(STAGES)}, or all")
         for stage in asked:
             require_choice("stage", stage, (*STAGES, "all"))
+            require(
+                stage == "all" or self.has_work(stage) or stage == "train",
+                f"stage={stage} has nothing to do: give {_TASKS.get(stage, '')}",
+            )
+
+    def has_work(self, stage: str) -> bool:
+        """Whether the settings give a stage something to do; those of `_TASKS` and `train` may have nothing."""
+        return {
+            "train": self.train.method != "none",
+            "variants": self.variants.table is not None,
+            "elements": self.elements.source is not None,
+            "experiment": self.experiment.table is not None,
+        }.get(stage, True)
 
     @property
     def stages(self) -> tuple[str, ...]:

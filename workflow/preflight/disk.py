@@ -23,8 +23,9 @@ _WEIGHTS, _STATE = 2, 14
 _LOCAL_WEIGHTS, _LOCAL_STATE = 4, 12
 #: Best checkpoints that full training on nemo2 is told to keep, beside the last one.
 _KEPT = 5
-#: Bytes of a base: four float16 and the base itself; of the tools' own files, 512 float32.
-_PREDICTED, _RAW = 4 * 2 + 1, 512 * 4
+#: Bytes of a base: four float16 and the base itself; the four of the other direction; of the tools' own files,
+#: 512 float32.
+_PREDICTED, _REVERSE, _RAW = 4 * 2 + 1, 4 * 2, 512 * 4
 #: A token file and a FASTA file with the same documents.
 _TOKENS = 2
 _GZIP_RATIO = 4
@@ -99,9 +100,11 @@ def _prediction_needs(config: Config) -> dict[str, float]:
     bases = bases_to_score(config)
     if bases is None:
         return {}
-    needs: dict[str, float] = {"predictions": bases * _PREDICTED * models_scored(config)}
+    readings = 2 if config.predict.reverse_complement else 1
+    stored = bases * (_PREDICTED + (readings - 1) * _REVERSE)
+    needs: dict[str, float] = {"predictions": stored * models_scored(config)}
     if config.backend.name != "local":
-        at_once = bases * _RAW * (models_scored(config) if config.backend.keep_raw else 1)
+        at_once = readings * bases * _RAW * (models_scored(config) if config.backend.keep_raw else 1)
         limit = math.inf if config.backend.keep_raw else config.backend.raw_gigabytes * 1e9
         needs["the tools' own files"] = min(at_once, limit)
     return needs

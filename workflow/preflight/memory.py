@@ -111,12 +111,17 @@ class _Numbers:
     frozen: bool = False
 
 
+#: Bases of a sequence whose length is told by a table: what counts is how many bases are in memory at a time.
+_SHORT = 1024
+
+
 def work_of(config: Config, stage: str) -> Work:
     """What a stage has in memory at a time."""
     if stage == "train":
         return Work(config.train.batch_size, config.train.context_length)
-    if stage == "predict":
-        length = config.windows.length
+    if stage != "infer":
+        lengths = {"predict": config.windows.length, "variants": config.variants.window}
+        length = lengths.get(stage, _SHORT)
         return Work(max(1, config.predict.batch_tokens // length), length)
     samples = config.infer.batch_size if config.backend.name == "local" else 1
     return Work(samples, config.infer.prompt_length + config.infer.length)
@@ -130,7 +135,7 @@ def estimate_memory(
     Parameters
     ----------
     stage : str
-        `train`, `predict` or `infer`.
+        One that computes with the model.
     work : Work, optional
         In place of what the configuration says.
     recompute : bool, optional
@@ -359,9 +364,9 @@ def _has_batches(config: Config, stage: str) -> bool:
 def _setting(config: Config, stage: str, samples: int) -> str:
     if stage == "train":
         return f"train.batch_size={samples}"
-    if stage == "predict":
-        return f"predict.batch_tokens={samples * work_of(config, stage).length}"
-    return f"infer.batch_size={samples}"
+    if stage == "infer":
+        return f"infer.batch_size={samples}"
+    return f"predict.batch_tokens={samples * work_of(config, stage).length}"
 
 
 def _changes(config: Config, stage: str, shape: Shape) -> Iterator[_Change]:

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from workflow.striped_hyena.config import ModelConfig as Shape
 
 #: Stages that need the model, and those that compute with it.
-_WITH_MODEL = ("convert", "train", "predict", "infer")
-_COMPUTING = ("train", "predict", "infer")
+_COMPUTING = ("train", "predict", "infer", "variants", "elements", "experiment")
+_WITH_MODEL = ("convert", *_COMPUTING)
 
 
 def preflight(config: Config, stage: str) -> GateLog:
@@ -38,7 +38,11 @@ def preflight(config: Config, stage: str) -> GateLog:
         A setting that no override makes possible, or a name that does not exist.
     """
     gates = GateLog(asdict(config.gates))
-    lengths = {"train": config.train.context_length, "predict": config.windows.length}
+    lengths = {
+        "train": config.train.context_length,
+        "predict": config.windows.length,
+        "variants": config.variants.window,
+    }
     if stage in lengths:
         check_length(config, gates, lengths[stage], f"asked for in {stage}")
     shape = None
@@ -83,7 +87,8 @@ def gpus_of(config: Config) -> list[Gpu]:
 
 
 def _scoring_line(config: Config, shape: Shape, gpus: list[Gpu], bases: int) -> str:
-    seconds = scoring_seconds(config, shape, gpus, bases * models_scored(config))
+    readings = 2 if config.predict.reverse_complement else 1
+    seconds = scoring_seconds(config, shape, gpus, bases * readings * models_scored(config))
     return time_line(config, config.predict.precision, gpus, seconds)
 
 

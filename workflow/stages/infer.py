@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,14 +18,27 @@ from workflow.genome.fasta import import_fasta
 from workflow.genome.files import locate
 from workflow.genome.sequences import Genome
 from workflow.stages.context import StageContext
+from workflow.stages.genes import read_genes
 from workflow.stages.vocabulary import check_mass_outside_acgt
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """One prompt, with what follows it where that is known."""
+
+    prompt_id: str
+    kind: str
+    text: str
+    truth: str | None
 
 
 def infer(context: StageContext) -> dict[str, object]:
     """Generate `infer.samples` continuations of each prompt with every model of the run.
 
-    Writes `generations.parquet` (prompt_id, model, sample, prompt, sequence, truth, logprob_sum,
-    logprob_mean, seed; natural log, of the model's own distribution) and `generations.fa`.
+    Writes `generations.parquet` (prompt_id, kind: window, given or gene, model, sample, prompt, sequence, truth,
+    first_logprob, logprob_sum, logprob_mean, seed; natural log, of the model's own distribution) and
+    `generations.fa`; and with `infer.genes` `genes.parquet` (see `workflow.stages.genes.read_genes`), whose prompts are
+    named `gene:NAME`.
 
     Returns
     -------
@@ -34,13 +48,13 @@ def infer(context: StageContext) -> dict[str, object]:
     Raises
     ------
     InputError
-        A prompt is not DNA, or there is none.
+        A prompt is not DNA, or there is none; the table of genes cannot be used.
     """
     config = context.config.infer
     prompts = _prompts(context)
     requests = [
-        Prompt(prompt, _seed(context.config.seed, prompt_id, sample))
-        for prompt_id, prompt, _ in prompts
+        Prompt(prompt.text, _seed(context.config.seed, prompt.prompt_id, sample))
+        for prompt in prompts
         for sample in range(config.samples)
     ]
     tables = []
@@ -49,12 +63,16 @@ def infer(context: StageContext) -> dict[str, object]:
         generated = list(track(results, f"generating with the {name} model", len(requests), "sequences"))
         table = pd.DataFrame(
             {
-                "prompt_id": np.repeat([prompt_id for prompt_id, _, _ in prompts], config.samples),
+                "prompt_id": np.repeat([prompt.prompt_id for prompt in prompts], config.samples),
+                "kind": np.repeat([prompt.kind for prompt in prompts], config.samples),
                 "model": name,
                 "sample": np.tile(np.arange(config.samples), len(prompts)),
                 "prompt": [request.text for request in requests],
                 "sequence": [result.sequence for result in generated],
-                "truth": np.repeat(np.array([truth for _, _, truth in prompts], dtype=object), config.samples),
+                "truth": np.repeat(np.array([prompt.truth for prompt in prompts], dtype=object), config.samples),
+                "first_logprob": [
+                    float(result.logprobs[0]) if len(result.logprobs) else np.nan for result in generated
+                ],
                 "logprob_sum": [float(result.logprobs.sum()) for result in generated],
                 "logprob_mean": [float(result.logprobs.mean()) for result in generated],
                 "seed": [request.seed for request in requests],
@@ -85,28 +103,39 @@ def _check_letters(context: StageContext, model: str, sequences: list[str]) -> N
     check_mass_outside_acgt(context.gates, others / letters if letters else np.nan, saw=saw, subject=model)
 
 
-def _prompts(context: StageContext) -> list[tuple[str, str, str | None]]:
-    """Prompt id, prompt, and what follows it in the genome where that is known."""
-    given = list(_given_prompts(context.config.infer, context.out))
-    if not given:
-        return list(_prompts_from_windows(context))
-    for prompt_id, prompt, _ in given:
-        if set(prompt.upper()) - set("ACGT"):
-            raise InputError(f"prompt {prompt_id} holds letters other than A, C, G, T")
-    return given
+def _prompts(context: StageContext) -> list[_Asked]:
+    """Prompts that are given, else windows of the test regions; and those of given genes."""
+    config = context.config.infer
+    prompts = list(_given_prompts(config, context.out))
+    for prompt in prompts:
+        if set(prompt.text.upper()) - set("ACGT"):
+            raise InputError(f"prompt {prompt.prompt_id} holds letters other than A, C, G, T")
+    if not prompts:
+        prompts = list(_prompts_from_windows(context))
+    if config.genes:
+        genes = read_genes(locate(config.genes, "infer.genes names it"), config.gene_prompt_share)
+        genes.to_parquet(context.out / "genes.parquet", index=False)
+        prompts += _prompts_of_genes(genes, config.length)
+    return prompts
 
 
-def _given_prompts(config: InferConfig, out: Path) -> Iterator[tuple[str, str, str | None]]:
+def _given_prompts(config: InferConfig, out: Path) -> Iterator[_Asked]:
     if config.prompt_file:
         import_fasta(locate(config.prompt_file, "infer.prompt_file names it"), out / "prompts.fa")
         with Genome(out / "prompts.fa") as records:
             for name, length in records.lengths.items():
-                yield name, records.fetch(name, 0, length).tobytes().decode("ascii"), None
+                yield _Asked(name, "given", records.fetch(name, 0, length).tobytes().decode("ascii"), None)
     for number, prompt in enumerate(config.prompts, start=1):
-        yield f"prompt_{number}", prompt, None
+        yield _Asked(f"prompt_{number}", "given", prompt, None)
 
 
-def _prompts_from_windows(context: StageContext) -> Iterator[tuple[str, str, str | None]]:
+def _prompts_of_genes(genes: pd.DataFrame, length: int) -> Iterator[_Asked]:
+    """The beginning of each gene, with as much of the rest as is generated."""
+    for gene, sequence, size in genes[["gene", "genomic_sequence", "prompt_length"]].itertuples(index=False, name=None):
+        yield _Asked(f"gene:{gene}", "gene", sequence[:size], sequence[size:][:length] or None)
+
+
+def _prompts_from_windows(context: StageContext) -> Iterator[_Asked]:
     """Evenly spaced places of the test regions, each with its true continuation."""
     config, folder = context.config.infer, context.published("prepare")
     length = config.prompt_length + config.length
@@ -126,11 +155,8 @@ def _prompts_from_windows(context: StageContext) -> Iterator[tuple[str, str, str
     with Genome(folder / "genome.fa") as genome:
         for seqid, start in (places[row] for row in rows):
             bases = genome.fetch(seqid, start, start + length).tobytes().decode("ascii")
-            yield (
-                f"{seqid}:{start}-{start + config.prompt_length}",
-                bases[: config.prompt_length],
-                bases[config.prompt_length :],
-            )
+            name = f"{seqid}:{start}-{start + config.prompt_length}"
+            yield _Asked(name, "window", bases[: config.prompt_length], bases[config.prompt_length :])
 
 
 def _seed(run_seed: int, prompt_id: str, sample: int) -> int:

@@ -15,6 +15,7 @@ from workflow.annotation.formats import is_genbank
 from workflow.annotation.genbank import import_genbank
 from workflow.annotation.gff3 import import_annotation
 from workflow.annotation.models import GeneModels
+from workflow.annotation.sites import gene_sites
 from workflow.annotation.table import ImportedAnnotation, write_empty_annotation
 from workflow.artifacts import read_json, write_json
 from workflow.config import SPLITS, Config
@@ -48,8 +49,8 @@ _TOLD_FINDINGS = {
 def prepare(context: StageContext) -> dict[str, object]:
     """Check the genome, divide it, audit the division and cut windows.
 
-    Writes `genome.fa` (with `.fai`), `annotation.parquet`, `classes.npy`, `annotation.json`,
-    `sequences.parquet`, `density.parquet`, `contigs.parquet`, `homology.parquet`, `split.parquet`,
+    Writes `genome.fa` (with `.fai`), `annotation.parquet`, `classes.npy`, `sites.parquet`,
+    `annotation.json`, `sequences.parquet`, `density.parquet`, `contigs.parquet`, `homology.parquet`, `split.parquet`,
     `leakage.parquet`, `naive.parquet`, `leakage.json`, `accounting.json`, `windows/SET.parquet` and `.fa`,
     `windows.json`, `summary.json` and `summary.html`. Tables are in natural order of the sequence names, so that
     only `genome.fa` and `classes.npy` depend on the order of the input file.
@@ -199,7 +200,7 @@ def _told(plan: Plan) -> list[str]:
 
 
 def _describe_annotation(models: GeneModels, genome: Genome, out: Path) -> list[str]:
-    """Write the class track and what the annotation holds; warnings."""
+    """Write the class track, the sites of genes and what the annotation holds; warnings."""
     findings = diagnose(models, genome)
     warnings: list[str] = findings.pop("warnings")
     orphans, gene_lines = count_orphans(out / "annotation.parquet")
@@ -210,6 +211,7 @@ def _describe_annotation(models: GeneModels, genome: Genome, out: Path) -> list[
     if orphans:
         warnings.append(f"{orphans:,} exons or UTRs have no parent and are part of no gene model")
     classes = write_classes(genome, models, out / "classes.npy")
+    gene_sites(models, genome.lengths).to_parquet(out / "sites.parquet", index=False)
     write_json(out / "annotation.json", findings | {"bases_by_class": classes})
     return warnings
 

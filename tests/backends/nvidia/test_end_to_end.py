@@ -41,6 +41,7 @@ SMALL = (
     "infer.samples=1",
     "infer.length=24",
     "infer.prompt_length=64",
+    f"predict.forgetting={CONFIGS.parent / 'tests' / 'data' / 'other_organisms.fa'}",
     *SIZES,
 )
 LORA = ("train=lora", "train.steps=8", "train.validate_every=4", "train.batch_size=4")

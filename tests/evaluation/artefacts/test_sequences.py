@@ -8,13 +8,17 @@ import pytest
 
 from evaluation.artefacts import sequences
 from evaluation.artefacts.sequences import (
+    encode,
     gc_shares,
     information,
+    kmer_counts,
     kmer_names,
     kmer_spectrum,
-    random_fragments,
+    open_fasta,
     regions_of_split,
+    reverse_complement,
     spectrum_distance,
+    split_fragments,
 )
 from workflow.artifacts import InputError
 
@@ -28,6 +32,19 @@ def test_kmers_closed_form() -> None:
     spectrum = dict(zip(kmer_names(2), kmer_spectrum(["ACAC", "aNca", "G"], 2), strict=True))
     assert {word: share for word, share in spectrum.items() if share} == {"AC": 0.5, "CA": 0.5}
     assert not kmer_spectrum(["A"], 3).any()
+
+
+def test_kmers_of_each_sequence_add_up_to_the_spectrum() -> None:
+    texts = ["ACACG", "NNA", "", "aCgT"]
+    counts = kmer_counts(texts, 2)
+    assert counts.shape == (4, 16)
+    assert counts.sum(axis=1).tolist() == [4, 0, 0, 3]
+    np.testing.assert_allclose(counts.sum(axis=0) / counts.sum(), kmer_spectrum(texts, 2))
+
+
+def test_the_other_strand() -> None:
+    assert reverse_complement(encode("AACNg")).tolist() == encode("CNGTT").tolist()
+    assert len(reverse_complement(encode(""))) == 0
 
 
 def test_distance() -> None:
@@ -51,23 +68,10 @@ def test_information_has_the_small_sample_correction() -> None:
     assert information([""], 3).empty
 
 
-def test_fragments_have_the_lengths_asked_for_and_come_from_the_genome(tmp_path: Path) -> None:
-    fasta = tmp_path / "genome.fa"
-    fasta.write_text(">a\nACGTACGTAC\n>b\nGGGGG\n")
-    Path(f"{fasta}.fai").write_text("a\t10\t3\t10\t11\nb\t5\t17\t5\t6\n")
-    fragments = random_fragments(fasta, [1, 5, 6, 10, 11] * 40, seed=1)
-    assert [len(fragment) for fragment in fragments] == [1, 5, 6, 10] * 40
-    assert all(fragment in ("ACGTACGTAC" if len(set(fragment)) > 1 else "GGGGGACGT") for fragment in fragments)
-    # Of the seven places for 5 bases, one lies in b.
-    share = np.mean([fragment == "GGGGG" for fragment in random_fragments(fasta, [5] * 2000, seed=0)])
-    assert share == pytest.approx(1 / 7, abs=0.03)
-    assert random_fragments(fasta, [4] * 5, seed=3) == random_fragments(fasta, [4] * 5, seed=3)
-
-
 def test_a_genome_without_index_is_refused(tmp_path: Path) -> None:
     (tmp_path / "genome.fa").write_text(">a\nACGT\n")
     with pytest.raises(InputError, match=r"genome\.fa\.fai does not exist"):
-        random_fragments(tmp_path / "genome.fa", [2], seed=0)
+        open_fasta(tmp_path / "genome.fa")
 
 
 @pytest.mark.parametrize(("piece", "overlap"), [(1 << 24, 3), (7, 3), (10, 0)])
@@ -87,3 +91,19 @@ def test_regions_of_a_split_in_pieces(
         for first in range(start, end, piece)
     ]
     assert texts == expected
+
+
+def test_fragments_of_a_split_stay_within_its_regions(tmp_path: Path) -> None:
+    bases = "A" * 10 + "C" * 4 + "G" * 6 + "T" * 8
+    (tmp_path / "genome.fa").write_text(f">a\n{bases}\n")
+    (tmp_path / "genome.fa.fai").write_text(f"a\t{len(bases)}\t3\t{len(bases)}\t{len(bases) + 1}\n")
+    regions = [("a", 0, 10, "train"), ("a", 14, 20, "test"), ("a", 20, 28, "train")]
+    pd.DataFrame(regions, columns=["seqid", "start", "end", "split"]).to_parquet(tmp_path / "split.parquet")
+    drawn = split_fragments(tmp_path, "train", [7] * 3000, seed=1)
+    # Four places in the first region, two in the last, each equally probable.
+    assert set(drawn) == {"A" * 7, "T" * 7}
+    assert np.mean([fragment[0] == "A" for fragment in drawn]) == pytest.approx(4 / 6, abs=0.03)
+    assert set(split_fragments(tmp_path, None, [6] * 300, seed=1)) == {"A" * 6, "G" * 6, "T" * 6}
+    assert split_fragments(tmp_path, "test", [7, 6, 1], seed=1) == ["G" * 6, "G"]
+    assert split_fragments(tmp_path, "val", [1], seed=1) == []
+    assert split_fragments(tmp_path, None, [3] * 9, seed=4) == split_fragments(tmp_path, None, [3] * 9, seed=4)

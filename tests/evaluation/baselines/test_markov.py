@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-from collections import Counter
+from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from evaluation.baselines import markov
 from workflow.artifacts import InputError
@@ -20,21 +20,6 @@ def pieces(*texts: str) -> list[np.ndarray]:
 def predict(model: markov.MarkovModel, *windows: str) -> np.ndarray:
     starts = np.cumsum([0, *(len(window) for window in windows[:-1])])
     return model.logprobs(np.frombuffer("".join(windows).encode(), np.uint8), starts)
-
-
-@settings(max_examples=40, deadline=None)
-@given(texts=st.lists(st.text("ACGTacgtN", min_size=1, max_size=40), min_size=1, max_size=5), length=st.integers(1, 4))
-def test_words_are_counted_as_by_a_plain_loop(texts: list[str], length: int) -> None:
-    words = Counter(text.upper()[i : i + length] for text in texts for i in range(len(text) - length + 1))
-    expected = np.zeros(4**length, int)
-    for word, number in words.items():
-        if set(word) <= set("ACGT"):
-            expected[int("".join(str("ACGT".index(letter)) for letter in word), 4)] += number
-    if expected.any():
-        np.testing.assert_array_equal(markov.count_words(pieces(*texts), length), expected)
-    else:
-        with pytest.raises(InputError, match=f"no run of {length} bases"):
-            markov.count_words(pieces(*texts), length)
 
 
 def test_probabilities_follow_the_recursion() -> None:
@@ -90,3 +75,56 @@ def test_order_0() -> None:
 def test_an_empty_split_is_refused() -> None:
     with pytest.raises(InputError, match=r"no run of 3 bases for the Markov model"):
         markov.fit(pieces("ACGTACGT"), [], 2)
+
+
+def test_the_data_limit_the_order() -> None:
+    assert [markov.highest_order(bases, 12) for bases in (0, 1, 3, 4, 15, 16, 4**11 - 1, 4**11, 10**10)] == [
+        *(0, 1, 1, 2, 2, 3, 11, 12, 12)
+    ]
+    assert markov.highest_order(10**10, 5) == 5
+
+
+def test_a_prepared_genome_is_fitted_on_its_regions(tmp_path: Path) -> None:
+    generator = np.random.default_rng(1)
+    text = "".join(generator.choice(list("ACGT"), 3000, p=[0.4, 0.2, 0.1, 0.3]))
+    (tmp_path / "genome.fa").write_text(f">c\n{text}\n")
+    (tmp_path / "genome.fa.fai").write_text(f"c\t{len(text)}\t3\t{len(text)}\t{len(text) + 1}\n")
+    regions = [("c", 0, 1000, "train"), ("c", 1200, 2000, "train"), ("c", 2000, 2500, "val"), ("c", 2500, 3000, "test")]
+    pd.DataFrame(regions, columns=["seqid", "start", "end", "split"]).to_parquet(tmp_path / "split.parquet")
+    model = markov.fit_prepared(tmp_path, 12)
+    expected = markov.fit(pieces(text[:1000], text[1200:2000]), pieces(text[2000:2500]), 6)
+    np.testing.assert_array_equal(model.table, expected.table)
+    assert (model.strength, model.validation_nll) == (expected.strength, expected.validation_nll)
+
+
+def test_no_prediction_knows_a_base_to_come() -> None:
+    text = "ACGGTCATTGACCATG" * 20
+    model = markov.fit(pieces(text), pieces(text), max_order=4)
+    for place in (0, 3, 9):
+        other = text[:place] + "ACGT"["TGCA".index(text[place])] + text[place + 1 :]
+        np.testing.assert_array_equal(predict(model, text)[: place + 1], predict(model, other)[: place + 1])
+
+
+def test_average_log_likelihoods() -> None:
+    generator = np.random.default_rng(2)
+    train = "".join(generator.choice(list("ACGT"), 2000, p=[0.5, 0.3, 0.1, 0.1]))
+    model = markov.fit(pieces(train), pieces(train[:1000]), 3)
+    sequence = "ACCGTNaacgtTACGN"
+    logprobs = predict(model, sequence)
+    known = [place for place, letter in enumerate(sequence) if letter.upper() in "ACGT"]
+    expected = np.mean([logprobs[place, "ACGT".index(sequence[place].upper())] for place in known])
+    assert model.average(sequence) == pytest.approx(expected)
+    turned = sequence.upper().translate(COMPLEMENT)[::-1]
+    assert model.strand_average(sequence) == pytest.approx((model.average(sequence) + model.average(turned)) / 2)
+    assert np.isnan(model.average("NNN")) and np.isnan(model.strand_average(""))
+
+
+def test_many_windows_at_once_are_predicted_as_one_by_one() -> None:
+    generator = np.random.default_rng(3)
+    text = "".join(generator.choice(list("ACGTN"), 5000, p=[0.3, 0.2, 0.2, 0.29, 0.01]))
+    model = markov.fit(pieces(text), pieces(text), max_order=5)
+    borders = [0, 1, 2, 700, 701, 5000]
+    windows = [text[first:last] for first, last in pairwise(borders)]
+    together = predict(model, *windows)
+    np.testing.assert_array_equal(together, np.concatenate([predict(model, window) for window in windows]))
+    np.testing.assert_allclose(np.exp(together).sum(axis=1), 1, rtol=1e-5)

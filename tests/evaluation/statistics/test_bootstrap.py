@@ -5,7 +5,14 @@ import pytest
 from scipy import stats
 
 from evaluation.statistics import bootstrap
-from evaluation.statistics.bootstrap import Interval, correlation, interval, paired_effect_size, resampled_means
+from evaluation.statistics.bootstrap import (
+    Interval,
+    correlation,
+    interval,
+    paired_effect_size,
+    resampled_means,
+    resampled_totals,
+)
 
 
 def test_same_seed_same_draws_and_chunks_do_not_matter_for_shape() -> None:
@@ -14,6 +21,14 @@ def test_same_seed_same_draws_and_chunks_do_not_matter_for_shape() -> None:
     assert first.shape == (200, 2)
     np.testing.assert_array_equal(first, resampled_means(sums, weights, 200, seed=1))
     assert not np.array_equal(first, resampled_means(sums, weights, 200, seed=2))
+
+
+def test_totals_are_of_whole_rows() -> None:
+    columns = np.column_stack([np.arange(10.0), np.ones(10)])
+    totals = resampled_totals(columns, 300, seed=4)
+    assert (totals[:, 1] == 10).all()
+    assert set(totals[:, 0]) <= set(np.arange(91.0))
+    assert totals[:, 0].mean() == pytest.approx(45, abs=2)
 
 
 def test_columns_are_resampled_together() -> None:
@@ -64,6 +79,15 @@ def test_effect_size_closed_form() -> None:
     assert paired_effect_size(np.zeros(5)) == 0
     assert paired_effect_size(np.full(5, 0.25)) == np.inf
     assert np.isnan(paired_effect_size(np.array([1.0])))
+
+
+def test_weighted_effect_size() -> None:
+    differences, weights = np.array([1.0, 3, 2, 9]), np.array([2.0, 2, 2, 0])
+    assert paired_effect_size(differences, weights) == pytest.approx(paired_effect_size(differences[:3]))
+    # A row twice as heavy is more like two rows than like one.
+    heavy = paired_effect_size(np.array([1.0, 2, 4]), np.array([1.0, 1, 2]))
+    assert heavy == pytest.approx(2.75 / np.sqrt((1.75**2 + 0.75**2 + 2 * 1.25**2) / (4 - 6 / 4)))
+    assert np.isnan(paired_effect_size(differences, np.array([0.0, 0, 5, 0])))
 
 
 @pytest.mark.parametrize("method", ["pearson", "spearman"])

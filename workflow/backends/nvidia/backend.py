@@ -7,6 +7,7 @@ import shlex
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from workflow.backends.nvidia.generating import generate_all
 from workflow.backends.nvidia.mbridge import MegatronBridge
 from workflow.backends.nvidia.nemo2 import Nemo2
 from workflow.backends.nvidia.running import ToolRunner
-from workflow.backends.nvidia.scoring import score_in_parts
+from workflow.backends.nvidia.scoring import PREDICTIONS, WINDOWS, score_in_parts
 from workflow.backends.nvidia.settings import Toolchain
 from workflow.backends.nvidia.toolchain import contract_for, find_toolchain, user_cache
 from workflow.config import Config, LauncherConfig
@@ -28,6 +29,7 @@ from workflow.errors import GateError, InputError
 from workflow.gates import GateLog
 from workflow.patching import is_applied
 from workflow.preflight import check_context
+from workflow.preflight.memory import work_of
 
 if TYPE_CHECKING:
     from workflow.striped_hyena.generation import Generated
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 #: Lets adapters train under full activation checkpointing.
 _LORA_PATCH = "nemo2-lora-recompute"
 RAW = "raw"
+#: Stages that score sequences which they make themselves.
+_TASKS = ("variants", "elements", "experiment")
 #: A tag such as 2.7.1; neither the port of a registry nor a digest.
 _VERSION_TAG = re.compile(r":(?P<version>\d+\.\d+(?:\.\d+)?)(?:-[\w.-]*)?$")
 
@@ -77,7 +81,9 @@ class NvidiaBackend:
             return [runner.line(self._training(config, run / "convert", run / "preprocess", run / stage))]
         if stage == "predict":
             return self._prediction_script(config, runner, run)
-        return self._generation_script(config, runner, run) if stage == "infer" else []
+        if stage == "infer":
+            return self._generation_script(config, runner, run)
+        return self._task_script(config, runner, run, stage) if stage in _TASKS else []
 
     def convert(self, config: Config, checkpoint: str | None, out: Path) -> dict[str, Any]:
         """Convert with the tools of this generation; nothing for `train=scratch`."""
@@ -133,7 +139,7 @@ class NvidiaBackend:
 
             yield from score_in_parts(
                 sequences,
-                self.place.folder / RAW / model.name,
+                _unused(self.place.folder / RAW / model.name),
                 predict,
                 raw_gigabytes=config.backend.raw_gigabytes,
                 keep_raw=config.backend.keep_raw,
@@ -226,6 +232,18 @@ class NvidiaBackend:
             lines += [*_finding_of(name, run), _unquoted(runner.line(command))]
         return lines
 
+    def _task_script(self, config: Config, runner: ToolRunner, run: Path, stage: str) -> list[str]:
+        """What is started on sequences that are known when the stage has read its table."""
+        folder, longest = (run / stage / RAW).absolute(), work_of(config, stage).length
+        lines = ["# sequences are made when this stage runs; it then starts:"]
+        for name, (weights, adapter) in _placeholders(config, run).items():
+            sequences = folder / name / "part_0001"
+            command = self.tools.predict(
+                config, weights, adapter, sequences / WINDOWS, sequences / PREDICTIONS, longest=longest
+            )
+            lines += [_commented(line) for line in [*_finding_of(name, run), _unquoted(runner.line(command))]]
+        return lines
+
     def _generation_script(self, config: Config, runner: ToolRunner, run: Path) -> list[str]:
         """Of the prompts that the configuration gives; others are known when the genome is divided."""
         prompts = [Prompt(text, config.seed) for text in config.infer.prompts]
@@ -247,6 +265,11 @@ class NvidiaBackend:
                     lines.append(f"printf %s {shlex.quote(text)} > {shlex.quote(str(path))}")
                 lines.append(_unquoted(runner.line(start.command)))
         return lines
+
+
+def _unused(folder: Path) -> Path:
+    """The folder, or the first numbered one beside it where a stage keeps the raw files of an earlier start."""
+    return next(p for n in count(1) if not (p := folder if n == 1 else folder.with_name(f"{folder.name}_{n}")).exists())
 
 
 def _make(folder: Path) -> str:

@@ -1,0 +1,1 @@
+"""Tracks of the predictions, for the IGV browser on the desktop and in a web page."""

@@ -1,0 +1,1 @@
+"""Regulatory elements against background and shuffled copies, and the mutants of a region."""

@@ -1,0 +1,1 @@
+"""What the adaptation made the model forget."""

@@ -1,0 +1,1 @@
+"""The room of the variants: what their scores say, beside the baselines."""

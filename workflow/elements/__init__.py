@@ -1,0 +1,1 @@
+"""Regulatory elements: which are scored, and the sequences they are compared with."""
