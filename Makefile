@@ -20,6 +20,8 @@ benchmarks: $(VENV)/installed
 	$(BIN)/python benchmarks/engine.py
 	$(BIN)/python benchmarks/prepare.py
 	$(BIN)/python benchmarks/toolchains.py
+	$(BIN)/python benchmarks/evaluate.py
+	$(BIN)/python benchmarks/baselines.py
 
 # torch by its exact pin and first: a range would take the newest build and gigabytes of CUDA packages.
 $(VENV)/installed: pyproject.toml constraints.txt

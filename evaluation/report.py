@@ -99,8 +99,8 @@ def _methods(findings: Findings, settings: Settings) -> list[str]:
         f"Baselines: an interpolated Markov model (MacKay & Peto 1995) of order {baseline.order} with Dirichlet "
         f"strength {baseline.strength:g}, both chosen on the val split (NLL {baseline.validation_nll:.4f} nats per "
         "base there), counted on both strands of the train split; and copying: the window of train that shares most "
-        "31-mers is read along, as far as that has paid on the val split, with the Markov model elsewhere. Both see only "
-        "the bases before the one to come, but for that choice, which the whole window makes: it is worth at most "
+        "31-mers is read along, as far as that has paid on the val split, with the Markov model elsewhere. Both see "
+        "only the bases before the one to come, but for that choice, which the whole window makes: it is worth at most "
         f"{copy.choice_nats:.1f} nats a window to the copy.",
         f"Intervals: {100 * settings.confidence:g} %, expanded percentile (Hesterberg 2015), from "
         f"{settings.bootstrap_samples:,} resamplings of blocks of neighbouring windows (Künsch 1989), weighted by "

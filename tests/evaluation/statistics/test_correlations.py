@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from evaluation.experiment import correlations
+from evaluation.statistics import correlations
 from evaluation.statistics.bootstrap import Interval
 from evaluation.statistics.correlations import Correlations, correlate
 
