@@ -25,7 +25,9 @@ def main(arguments: list[str] | None = None) -> int:
             sys.stdout.write(f"{given.out}\n")
         benchmark = open_benchmark(given.out if given.command == "pack" else given.benchmark)
         if given.command == "score":
-            model, date = given.model or given.scores.stem, f"{datetime.now(UTC):%Y-%m-%d}"
+            # On one line, as the tables need it.
+            model = " ".join((given.model or given.scores.resolve().stem).split())
+            date = f"{datetime.now(UTC):%Y-%m-%d}"
             # Two processes that score at once would lose one of the rows.
             with run_lock(benchmark.folder):
                 if given.task is None:

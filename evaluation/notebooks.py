@@ -49,7 +49,6 @@ def execute(notebook: Path, run: Path, out: Path, as_html: bool) -> list[Path]:
         import nbformat
         import papermill
         from jupyter_client.kernelspec import NoSuchKernel
-        from nbclient.exceptions import DeadKernelError
         from nbconvert import HTMLExporter
         from papermill.exceptions import PapermillExecutionError
         from traitlets.config import Config
@@ -66,15 +65,18 @@ def execute(notebook: Path, run: Path, out: Path, as_html: bool) -> list[Path]:
             kernel_name=_KERNEL,
             progress_bar=False,
             cwd=out,
+            # Others on a shared computer must not read along; and what the kernel has to say is told below.
             config=Config(KernelManager={"transport_encryption": "auto"}),
+            extra_arguments=["--IPKernelApp.log_level=50"],
         )
     except PapermillExecutionError as error:
         sources = [cell.source for cell in source.cells if cell.cell_type == "code"]
-        raise _failed(notebook, 1 + sources.index(error.source), error.ename, error.evalue) from None
-    except DeadKernelError:
-        raise InputError(
-            f"{notebook.name}: its kernel ended before the notebook did, most often for want of memory"
-        ) from None
+        # As the user knows the run folder.
+        message = error.evalue.replace(f"{run_from_out}/", f"{run}/")
+        raise _failed(notebook, 1 + sources.index(error.source), error.ename, message) from None
+    except RuntimeError as error:
+        told = str(error).splitlines()[0]
+        raise InputError(f"{notebook.name}: its kernel failed ({told}), most often for want of memory") from None
     except NoSuchKernel:
         raise _not_installed(f"the Jupyter kernel {_KERNEL}") from None
     written = {out / notebook.name: nbformat.writes(executed) + "\n"}  # type: ignore[no-untyped-call]

@@ -30,6 +30,7 @@ import pandas as pd
 
 from evaluation.artefacts.records import stage_record
 from evaluation.drawing import style
+from evaluation.page.layout import Section
 from evaluation.page.notebook import show
 from evaluation.page.tables import gates_table
 from evaluation.preparation.reading import read_preparation, sections
@@ -39,7 +40,7 @@ prepared = Path(run) / "prepare"
 stage = stage_record(prepared)
 
 # %% [markdown]
-# ## What stopped or might have stopped it
+# ## What stopped it, or might have
 # Each gate says what it saw and what the limit is. Warnings are about the input: read them before anything else.
 
 # %%
@@ -47,10 +48,10 @@ show(gates_table(pd.DataFrame(stage.value("gates")).assign(stage="prepare")))
 
 # %%
 preparation = read_preparation(prepared, mixture={})
-preparation.warnings
+show(Section("Warnings", remarks=preparation.warnings or ["none"]))
 
 # %% [markdown]
-# ## The genome and its split
+# ## What is where
 # All homologs of a group must have one colour: else the model is tested on what it has read. In the table every base of
 # the genome is either kept or left out for a named reason, and the sum is the genome.
 
@@ -60,7 +61,7 @@ with style.applied():
     show(genome)
 
 # %% [markdown]
-# ## Leakage
+# ## Does the split hold?
 # Names do not tell everything, so that each window of val and test was compared with train, on both strands. Compare
 # the lines with those of a random split of the same genome.
 
@@ -77,7 +78,7 @@ audit = read_table(prepared / "leakage.parquet")
 audit.sort_values("containment", ascending=False).head(10)
 
 # %% [markdown]
-# ## Windows
+# ## What can be read
 # The sets of windows that can be trained on and scored.
 
 # %%

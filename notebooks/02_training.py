@@ -36,6 +36,7 @@ from evaluation.page.tables import gates_table
 from evaluation.preparation.tables import windows_table
 from workflow.artifacts import read_json, read_table
 
+pd.options.display.max_colwidth = 200
 training = stage_record(Path(run) / "train")
 metrics = read_table(Path(run) / "train" / "metrics.parquet")
 

@@ -31,6 +31,7 @@ from evaluation.drawing import style
 from evaluation.drawing.section import ranking_section, window_section
 from evaluation.findings import Settings, collect
 from evaluation.forgetting import section as forgetting
+from evaluation.page.layout import Section
 from evaluation.page.notebook import show
 from evaluation.page.tables import gates_table
 from evaluation.per_base import section as per_base
@@ -46,14 +47,14 @@ settings = Settings(bootstrap_samples=1_000, track_bin=0)
 findings = collect(Path(run), Path(run), settings)
 labels, scores = findings.labels, findings.per_base.scores
 
-# %%
-findings.verdict.headline
+# %% [markdown]
+# What may be claimed, and what a reader must know before quoting it.
 
 # %%
-findings.verdict.notes
+show(Section("Verdict", remarks=[findings.verdict.headline, *findings.verdict.notes]))
 
 # %% [markdown]
-# ## Models compared, by class of base, calibration
+# ## How well, where, and how sure
 # NLL is the negative log-likelihood of the observed base in nats: lower is better, ln 4 = 1.386 is a uniform guess. A
 # difference counts when its whole interval lies on one side of 0. A model that does not beat the Markov model has
 # learned no more than the frequencies of short words.
@@ -101,7 +102,7 @@ with style.applied():
         window_section(
             Path(run) / "prepare",
             findings.predictions,
-            findings.baselines,
+            {"markov": findings.markov},
             scores,
             labels,
             settings.heatmap_window,
@@ -110,8 +111,9 @@ with style.applied():
     )
 
 # %% [markdown]
-# ## Other organisms
-# What the adaptation cost elsewhere. Nothing is shown where `predict.forgetting` named no sequences.
+# ## What it cost
+# What the adapted model has forgotten of other organisms. Nothing is shown where `predict.forgetting` named no
+# sequences.
 
 # %%
 if findings.forgetting is not None:

@@ -42,7 +42,7 @@ from evaluation.per_base.analysis import analyse
 from evaluation.per_base.classes import ClassTrack
 from evaluation.per_base.intervals import score_intervals
 from evaluation.per_base.scores import entropy_bits
-from evaluation.statistics.bootstrap import correlation
+from evaluation.statistics.correlations import correlate
 from workflow.artifacts import read_table
 
 predict = stage_record(Path(run) / "predict")
@@ -65,10 +65,10 @@ store.index.head()
 
 # %%
 logprobs, bases = store.window(0)
-pd.DataFrame(logprobs, columns=list("ACGT")).assign(
-    observed=[chr(base) for base in bases],
-    logprob=observed_logprobs(np.asarray(logprobs), np.asarray(bases)),
-    entropy_bits=entropy_bits(np.asarray(logprobs)),
+pd.DataFrame(logprobs.astype(np.float32), columns=list("ACGT")).assign(
+    observed=list(bases.tobytes().decode()),
+    logprob=observed_logprobs(logprobs, bases),
+    entropy_bits=entropy_bits(logprobs),
 ).head(12)
 
 # %% [markdown]
@@ -131,35 +131,39 @@ own = read_table(prepared / "windows" / f"{predict.value('config', 'predict', 'w
 joined = scores.table.assign(
     nll=scores.per_base(model), nll_markov=scores.per_base("markov"), gain=scores.gain(*scores.main_pair)
 ).merge(own[["sequence_id", "gc", "copies"]], on="sequence_id", how="left")
-joined.head()
+joined[["sequence_id", "bases", "nll", "nll_markov", "gain", "gc", "copies"]].head()
 
 # %% [markdown]
-# Neighbouring windows resemble each other: blocks of them, and not windows, count as independent. Spearman's ρ with its
-# 95 % interval, for the model, the baseline, and the gain.
+# Spearman's ρ of GC and NLL with its 95 % interval, for the model and for the baseline. Neighbouring windows resemble
+# each other, so that blocks of them are resampled. `differences` has the difference of the two.
 
 # %%
-blocks = joined.groupby("block")[["nll", "nll_markov", "gain", "gc"]].mean()
-pd.DataFrame(
-    {
-        name: vars(correlation(blocks["gc"].to_numpy(), blocks[name].to_numpy(), "spearman", 1_000, 0.95, 42))
-        for name in ("nll", "nll_markov", "gain")
-    }
-).T
+correlations, differences = correlate(
+    joined["gc"].to_numpy(),
+    {model: joined["nll"].to_numpy(), "markov": joined["nll_markov"].to_numpy()},
+    covariates=np.empty((len(joined), 0)),
+    groups=joined["block"].to_numpy(),
+    samples=1_000,
+    confidence=0.95,
+    seed=42,
+)
+pd.DataFrame([vars(correlations[model].spearman), vars(correlations["markov"].spearman)], index=[model, "markov"])
 
 # %%
 with style.applied():
     figure = style.new_figure(2.6, 4.2)
     axes = figure.subplots()
-    for name, column in ((model, "nll"), ("markov", "nll_markov")):
-        axes.scatter(joined["gc"], joined[column], s=8, color=style.COLOURS[name], alpha=0.6, label=labels[name])
+    axes.scatter(joined["gc"], joined["nll"], s=8, color=style.COLOURS[model], label=labels[model])
+    axes.scatter(joined["gc"], joined["nll_markov"], s=8, color=style.COLOURS["markov"], label=labels["markov"])
     axes.set(xlabel="GC of the window (share)", ylabel="NLL (nats per base)")
     style.place_legend_above(axes, 2)
     show(figure)
 
 # %% [markdown]
 # ## Tracks and genome browser
-# The stage `evaluate` wrote bigWig files of gain, NLL and entropy, an IGV session, and a page that shows them: `python
-# -m evaluation.browse runs/NAME`, or a double click on the page. Here, the mean NLL of the region above.
+# With `evaluation.track_bin` of at least 1, as it is by default, the stage `evaluate` wrote bigWig files of gain, NLL
+# and entropy, an IGV session, and a page that shows them: `python -m evaluation.browse runs/NAME`, or a double click on
+# the page. Here, the mean NLL of the region above.
 
 # %%
 browser = stage_record(evaluated).path.parent / "browser"
@@ -167,7 +171,7 @@ sorted(path.name for path in browser.iterdir())
 
 # %%
 with pyBigWig.open(str(browser / f"nll_{model}.bw")) as track:
-    mean = track.stats(region.seqid, region.start, region.end, exact=True)[0]
+    mean = track.stats(region.seqid, region.start, region.end, exact=True)
 mean
 
 # %% [markdown]

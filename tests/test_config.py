@@ -16,7 +16,9 @@ from workflow.config import (
     STAGES,
     BackendConfig,
     Config,
+    ElementsConfig,
     EvaluationConfig,
+    ExperimentConfig,
     GatesConfig,
     GenomeConfig,
     InferConfig,
@@ -25,6 +27,7 @@ from workflow.config import (
     PredictConfig,
     SplitConfig,
     TrainConfig,
+    VariantsConfig,
     WindowsConfig,
 )
 from workflow.errors import InputError
@@ -149,7 +152,19 @@ def test_defaults_are_not_shared() -> None:
     ],
 )
 def test_stages_run_in_their_order(stage: str | list[str], stages: tuple[str, ...]) -> None:
-    assert Config(stage=stage).stages == stages
+    tasks = {
+        "variants": VariantsConfig(table="a.vcf"),
+        "elements": ElementsConfig(source="promoters"),
+        "experiment": ExperimentConfig(table="a.csv", id_column="id"),
+    }
+    assert Config(stage=stage, **tasks).stages == stages
+
+
+@pytest.mark.parametrize("stage", ["variants", "elements", "experiment"])
+def test_a_task_without_input_is_refused_unless_all_is_asked(stage: str) -> None:
+    with pytest.raises(InputError, match=rf"^stage={stage} has nothing to do: give {stage}\."):
+        Config(stage=["evaluate", stage])
+    assert not Config(stage="all").has_work(stage)
 
 
 @pytest.mark.parametrize("stage", ["trian", ["prepare", "trian"], ["trian", "trian"], [["trian"]]])

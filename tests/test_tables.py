@@ -58,9 +58,9 @@ def test_whole_numbers_that_are_stored_as_fractions(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "header_row", "message"),
     [
-        ("t.csv", b"", None, r"row 1 holds no column names \(x.table\)"),
+        ("t.csv", b"", None, r"row 1 holds no column names \(x.table\); its first row must hold them"),
         ("t.csv", b"a,b\n", None, "holds no rows below its header in row 1"),
-        ("t.csv", b"a,b\n1,2\n", 5, "row 5 holds no column names"),
+        ("t.csv", b"a,b\n1,2\n", 5, r"row 5 holds no column names .*; name the right row with x\.header_row"),
         ("t.csv", b"\na,b\n1,2\n", 1, "row 1 holds no column names"),
         ("t.csv", b"a,a\n1,2\n", None, "row 1: column a is there more than once"),
         ("t.csv", b"a,b\n1,2\n1,2,3\n", None, "row 3: 3 cells, the header in row 1 has 2"),

@@ -52,7 +52,9 @@ def read_user_table(path: Path, key: str, header_row: int | None = None) -> pd.D
     filled = ((line, cells) for line, cells in rows if line >= (header_row or 1) and any(cells))
     first, header = next(filled, (0, []))
     if not header or first != (header_row or first):
-        raise InputError(f"{path}: row {header_row or 1} holds no column names ({key}); name the right header_row")
+        # Not every table has a setting for the row of its header.
+        mend = f"name the right row with {_header_setting(key)}" if header_row else "its first row must hold them"
+        raise InputError(f"{path}: row {header_row or 1} holds no column names ({key}); {mend}")
     header = [name.lstrip("#").strip() for name in header]
     named = [place for place, name in enumerate(header) if name]
     names = [header[place] for place in named]
@@ -63,7 +65,8 @@ def read_user_table(path: Path, key: str, header_row: int | None = None) -> pd.D
         if len(cells) != len(header):
             raise InputError(
                 f"{path}, row {line}: {len(cells)} cells, the header in row {first} has {len(header)} ({key}); "
-                "an empty cell needs its separator, a header further down its header_row"
+                "an empty cell needs its separator"
+                + (f", a header further down {_header_setting(key)}" if header_row else "")
             )
         lines.append(line)
         table.append([cells[place] or None for place in named])
@@ -72,18 +75,27 @@ def read_user_table(path: Path, key: str, header_row: int | None = None) -> pd.D
     return pd.DataFrame(table, columns=names, index=lines, dtype=object)
 
 
-def require_columns(table: pd.DataFrame, path: Path, columns: Mapping[str, str]) -> None:
+def _header_setting(key: str) -> str:
+    return f"{key.partition('.')[0]}.header_row"
+
+
+def require_columns(
+    table: pd.DataFrame, path: Path, columns: Mapping[str, str], header_setting: str | None = None
+) -> None:
     """Refuse a table that lacks a column.
 
     Parameters
     ----------
     columns : mapping
         Name of the column by the setting that names it: `{"variants.ref_column": "ref"}`.
+    header_setting : str, optional
+        The setting for the row of the header, where there is one: it may be the wrong row that has no such column.
     """
     for key, name in columns.items():
         if name not in table.columns:
             raise InputError(
                 f"{path} has no column {name}; it has {', '.join(map(str, table.columns))}: choose one with {key}"
+                + (f", or the header's row with {header_setting}" if header_setting else "")
             )
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from pyfaidx import Fasta
-from scipy.spatial.distance import jensenshannon
 
 from evaluation.per_base.scores import BASE_COLUMN
 from workflow.artifacts import BASES, InputError, read_table
@@ -66,15 +65,28 @@ def kmer_spectrum(sequences: Sequence[str], k: int) -> np.ndarray:
     return spectrum
 
 
-def spectrum_distance(first: np.ndarray, second: np.ndarray) -> float:
-    """Jensen–Shannon distance of two spectra, 0 (equal) to 1 (nothing in common).
+def spectrum_distances(spectra: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Jensen–Shannon distance of each spectrum (n, m) to a reference (m,), 0 (equal) to 1 (nothing in common).
 
-    The square root of the divergence in bits (Endres & Schindelin 2003, IEEE Trans. Inf. Theory 49:1858). NaN
-    when a spectrum is empty.
+    The square root of the divergence in bits (Endres & Schindelin 2003, IEEE Trans. Inf. Theory 49:1858). NaN where
+    one of the two is empty, (n,).
     """
-    if not first.any() or not second.any():
-        return float("nan")
-    return float(jensenshannon(first, second, base=2))
+    middle = (spectra + reference) / 2
+    divergence = (_relative_entropy(spectra, middle) + _relative_entropy(reference, middle)) / 2
+    # Rounding may bring that of equal spectra below 0.
+    distances: np.ndarray = np.sqrt(np.maximum(divergence, 0))
+    return np.where(spectra.any(axis=1) & reference.any(), distances, np.nan)
+
+
+def spectrum_distance(first: np.ndarray, second: np.ndarray) -> float:
+    """Jensen–Shannon distance of two spectra; see `spectrum_distances`."""
+    return float(spectrum_distances(first[None], second)[0])
+
+
+def _relative_entropy(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    ratio = np.divide(one, other, out=np.ones_like(other), where=(one > 0) & (other > 0))
+    entropy: np.ndarray = (one * np.log2(ratio)).sum(axis=1)
+    return entropy
 
 
 def information(sequences: Sequence[str], positions: int) -> pd.DataFrame:

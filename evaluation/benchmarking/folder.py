@@ -95,12 +95,18 @@ def open_benchmark(folder: Path) -> Benchmark:
     manifest = read_json(folder / MANIFEST)
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise InputError(f"{folder / MANIFEST} is of another format than {FORMAT}: use the version that made it")
+    missing = [key for key in ("files", "intervals", "tasks") if not isinstance(manifest.get(key), dict)]
+    if missing:
+        raise InputError(f"{folder / MANIFEST} has no {missing[0]}: fetch the benchmark again")
     for name, known in manifest["files"].items():
         path = folder / name
         if not path.exists():
             raise InputError(f"{path} is missing: the benchmark is not complete, fetch it again")
         if describe_file(path)["sha256"] != known:
             raise InputError(f"{path} was changed after the benchmark was packed: fetch it again")
+    for path in sorted((folder / TASKS).glob("*")):
+        if f"{TASKS}/{path.name}" not in manifest["files"]:
+            raise InputError(f"{path} does not belong to the benchmark: remove it")
     return Benchmark(folder, manifest)
 
 

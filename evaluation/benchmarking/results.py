@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import pandas as pd
@@ -67,8 +67,7 @@ def _keep(path: Path, rows: pd.DataFrame, identity: Identity) -> None:
     """Add rows; the same scores scored again replace their earlier rows."""
     rows = pd.DataFrame(vars(identity), index=rows.index).join(rows)
     if path.exists():
-        earlier = pd.read_csv(path, dtype=dict.fromkeys(vars(identity), str), keep_default_na=False, na_values=[""])
-        earlier[list(vars(identity))] = earlier[list(vars(identity))].fillna("")
+        earlier = _read(path)
         same = earlier["model"] == identity.model
         if "task" in earlier:
             same &= earlier["task"] == rows["task"].iloc[0]
@@ -79,16 +78,26 @@ def _keep(path: Path, rows: pd.DataFrame, identity: Identity) -> None:
     write_text(path, rows.to_csv(index=False))
 
 
+def _read(path: Path) -> pd.DataFrame:
+    """A table of results; a model may be called NA, and a baseline has an empty date."""
+    if not path.exists():
+        raise InputError(f"{path} is missing, which has the baselines' results: fetch the benchmark again")
+    names = [field.name for field in fields(Identity)]
+    table = pd.read_csv(path, dtype=dict.fromkeys(names, str), keep_default_na=False, na_values=[""])
+    table[names] = table[names].fillna("")
+    return table
+
+
 def standings(folder: Path) -> str:
     """The results as text: every model beside the baselines (in parentheses), the lowest NLL first; then the tasks."""
-    results = pd.read_csv(folder / RESULTS, dtype={"model": str, "date": str}).sort_values("nll_all", kind="stable")
+    results = _read(folder / RESULTS).sort_values("nll_all", kind="stable")
     names = [str(name) for name in results]
     gains = [name for name in names if name.startswith(_GAIN) and not name.endswith(("_low", "_high", "uniform"))]
     lines = [
         ["model", "scored", *(f"NLL {part}" for part in _PARTS), "accuracy", *(_gain_title(name) for name in gains)]
     ]
     for row in results.to_dict("records"):
-        is_baseline = pd.isna(row["date"])
+        is_baseline = not row["date"]
         lines.append(
             [
                 f"({row['model']})" if is_baseline else str(row["model"]),
@@ -100,7 +109,7 @@ def standings(folder: Path) -> str:
         )
     text = _aligned(lines)
     if (folder / TASK_RESULTS).exists():
-        tasks = pd.read_csv(folder / TASK_RESULTS, dtype={"model": str, "date": str})
+        tasks = _read(folder / TASK_RESULTS)
         lines = [["model", "task", "measure", "value", "k-mer baseline", "rows"]]
         for row in tasks.to_dict("records"):
             question = f"{row['task']}, {row['question']}"

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from evaluation.page.text import bracketed, number
-from evaluation.per_base.scores import BASE_COLUMN, UNIFORM_NLL
-from evaluation.per_base.stream import Baseline
-from evaluation.statistics.bootstrap import Interval, interval, resampled_means
+from evaluation.per_base.scores import UNIFORM_NLL
+from evaluation.per_base.stream import Baseline, stream
+from evaluation.statistics.bootstrap import Interval, fewest_rows, interval, resampled_means
 from workflow.artifacts import InputError, PerBaseScores
 
 # Bases that are resampled together: the records are too few and too long to be resampled as wholes.
@@ -44,13 +46,18 @@ class Forgetting:
 
     @property
     def sentences(self) -> list[str]:
-        """What the verdict says of it: each organism's change of the NLL, in percent."""
-        base = self.organisms.set_index("organism").get("nll_base", pd.Series(dtype=float))
-        return [
-            f"forgetting on {name} {number(100 * change.estimate / float(base[name]), 1, signed=True)} %"
-            for name, change in self.changes.items()
-            if name == self.worst
-        ]
+        """What the verdict says of it: the largest change of the NLL, in percent of the base model's."""
+        if not self.changes:
+            return []
+        change, organisms = self.changes[self.worst], self.organisms.set_index("organism")
+        percent = 100 / float(organisms["nll_base"].to_numpy()[organisms.index.get_loc(self.worst)])
+        shown, low, high = (
+            number(percent * value, 1, signed=True) for value in (change.estimate, change.low, change.high)
+        )
+        said = f"{shown} % [{low}, {high}]" if change.defined else f"{shown} % [no interval]"
+        if change.sign > 0:
+            return [f"forgetting on {self.worst} {said}"]
+        return [f"no forgetting could be shown on {self.worst} ({said})"]
 
     def checks(self) -> list[dict[str, object]]:
         """The gate `forgetting`."""
@@ -107,50 +114,53 @@ def analyse(
     Raises
     ------
     InputError
-        The models were scored on different sequences, or only the own organism is there.
+        Only the own organism is there, nothing of the others could be scored, or as
+        `evaluation.per_base.stream.stream`.
     """
     models = [model for model in ("base", "adapted") if (folder / model).exists()]
     if not models:
         return None
     stores = {model: PerBaseScores(folder / model) for model in models}
-    first = stores[models[0]]
-    if any(not np.array_equal(first.bases, store.bases) for store in stores.values()):
-        raise InputError(f"{folder}: the models were scored on different sequences; run stage=predict force=true")
-    index, lengths = first.index, first.index["length"].to_numpy(np.int64)
-    organism = np.array([name.split("|")[0].replace("_", " ") for name in index["seqid"].astype(str)], dtype=object)
+    seqids = stores[models[0]].index["seqid"].astype(str)
+    organism = np.array([name.split("|")[0].replace("_", " ") for name in seqids], dtype=object)
     others = list(dict.fromkeys(name for name in organism if not _same(name, own_organism)))
     if not others:
         raise InputError(f"{folder}: all sequences are of {own_organism} itself: give others with predict.forgetting")
-    codes = BASE_COLUMN[first.bases]
-    starts = np.cumsum(lengths) - lengths
-    nll = {model: _nll(np.asarray(store.logprobs, np.float32), codes) for model, store in stores.items()}
-    nll["markov"] = _nll(markov.logprobs(np.asarray(first.bases), starts, slice(0, len(index))), codes)
-    of_base = np.repeat(organism, lengths)
-    defined = np.all([np.isfinite(values) for values in nll.values()], axis=0)
+    of_block, sums = _blocks(stores, markov, organism)
     rows, changes = [], {}
     for name in others:
-        chosen = np.flatnonzero((of_base == name) & defined)
-        means = {f"nll_{model}": float(values[chosen].mean()) for model, values in nll.items()}
-        rows.append({"organism": name, "bases": len(chosen), **means, "nll_uniform": UNIFORM_NLL})
+        bases, *nll = sums[of_block == name].T
+        if not len(bases):
+            continue
+        names = [f"nll_{model}" for model in (*models, "markov")]
+        means = {column: float(of_model.sum() / bases.sum()) for column, of_model in zip(names, nll, strict=True)}
+        rows.append({"organism": name, "bases": int(bases.sum()), **means, "nll_uniform": UNIFORM_NLL})
         if len(models) == 2:
-            changes[name] = _change(nll["adapted"][chosen] - nll["base"][chosen], samples, confidence, seed)
+            draws = resampled_means((nll[1] - nll[0])[:, None], bases, samples, seed)[:, 0]
+            change = means["nll_adapted"] - means["nll_base"]
+            blocks = len(bases) if len(bases) >= fewest_rows(confidence) else 1
+            changes[name] = interval(change, draws, blocks, confidence)
+    if not rows:
+        raise InputError(f"{folder}: no base of another organism could be scored: give others with predict.forgetting")
     return Forgetting(pd.DataFrame(rows), changes, limit)
 
 
 def _same(name: str, own: str | None) -> bool:
-    return own is not None and name.casefold() == own.casefold()
+    """Whether an organism is the own one, of which the configuration may say more: `Arabidopsis thaliana, plastid`."""
+    return own is not None and name.casefold() == own.split(",")[0].strip().casefold()
 
 
-def _nll(logprobs: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    """NLL of the observed bases, (n,); NaN where there is none."""
-    picked = np.take_along_axis(logprobs, np.minimum(codes, 3)[:, None].astype(np.intp), axis=1)[:, 0]
-    nll: np.ndarray = np.where(codes < 4, -picked, np.nan)
-    return nll
-
-
-def _change(differences: np.ndarray, samples: int, confidence: float, seed: int) -> Interval:
-    starts = np.arange(0, len(differences), _BLOCK)
-    sums = np.add.reduceat(differences.astype(float), starts)
-    sizes = np.diff(np.append(starts, len(differences)))
-    draws = resampled_means(sums[:, None], sizes.astype(float), samples, seed)[:, 0]
-    return interval(float(differences.mean()), draws, len(starts), confidence)
+def _blocks(
+    stores: Mapping[str, PerBaseScores], markov: Baseline, organism: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Organism of each block that has scored bases, (n,); their number and the NLL of each model, (n, 1 + models)."""
+    of_block, sums = [], []
+    for chunk in stream(stores, {"markov": markov}):
+        starts = np.concatenate([np.arange(first, last, _BLOCK) for first, last in pairwise(chunk.starts.tolist())])
+        window = np.searchsorted(chunk.starts, starts, side="right") - 1
+        of_base = [np.where(chunk.scored, model.nll, 0) for model in chunk.models.values()]
+        sums.append(np.add.reduceat(np.column_stack([chunk.scored, *of_base]), starts, axis=0, dtype=float))
+        of_block.append(organism[chunk.rows][window])
+    every, all_sums = np.concatenate(of_block), np.concatenate(sums)
+    used = all_sums[:, 0] > 0
+    return every[used], all_sums[used]

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from Bio.Data import CodonTable
 
-from evaluation.artefacts.sequences import spectrum_distance
+from evaluation.artefacts.sequences import spectrum_distance, spectrum_distances
 from evaluation.baselines.markov import MarkovModel
 from evaluation.generation.annotated import CodingSequences
 from evaluation.generation.frames import codon_number, longest_open_stretch, stop_codons
@@ -121,7 +121,7 @@ def _usage(counts: dict[str, np.ndarray], transl_table: int) -> pd.DataFrame:
 def _distance(counts: np.ndarray, reference: np.ndarray, resampling: Resampling) -> Interval:
     estimate = spectrum_distance(_frequencies(counts.sum(axis=0)), reference)
     spectra = resampling.means(counts, counts.sum(axis=1))
-    draws = np.array([spectrum_distance(spectrum, reference) for spectrum in np.nan_to_num(spectra)])
+    draws = spectrum_distances(np.nan_to_num(spectra), reference)
     return resampling.centred(estimate, draws, len(counts))
 
 

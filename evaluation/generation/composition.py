@@ -7,7 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from evaluation.artefacts.sequences import gc_shares, information, kmer_counts, kmer_names, spectrum_distance
+from evaluation.artefacts.sequences import (
+    gc_shares,
+    information,
+    kmer_counts,
+    kmer_names,
+    kmer_spectrum,
+    spectrum_distance,
+    spectrum_distances,
+)
 from evaluation.generation.intervals import Resampling, by_prompt
 from evaluation.generation.samples import Samples
 from evaluation.statistics.bootstrap import Interval
@@ -55,7 +63,7 @@ class Composition:
 def compose(samples: Samples, resampling: Resampling) -> Composition:
     """Measure composition; see `Composition`."""
     groups = samples.groups
-    reference = _spectrum(kmer_counts(samples.background, KMER).sum(axis=0))
+    reference = kmer_spectrum(samples.background, KMER)
     gc, distance, draws, spectra = {}, {}, {}, {}
     for group, rows in groups.items():
         prompts = rows["prompt_id"].to_numpy(str)
@@ -63,7 +71,7 @@ def compose(samples: Samples, resampling: Resampling) -> Composition:
         counts = by_prompt(kmer_counts(rows["sequence"].tolist(), KMER), prompts)[0]
         counts = counts[counts.any(axis=1)]
         spectra[group] = _spectrum(counts.sum(axis=0))
-        draws[group] = _distances(resampling.means(counts, counts.sum(axis=1)), reference)
+        draws[group] = spectrum_distances(resampling.means(counts, counts.sum(axis=1)), reference)
         estimate = spectrum_distance(spectra[group], reference)
         distance[group] = resampling.centred(estimate, draws[group], len(counts))
     difference = None
@@ -134,21 +142,6 @@ def _frequencies(sequences: list[str]) -> np.ndarray:
 def _spectrum(counts: np.ndarray) -> np.ndarray:
     spectrum: np.ndarray = counts / max(float(counts.sum()), 1.0)
     return spectrum
-
-
-def _distances(spectra: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """Jensen–Shannon distance of each row to the reference, (samples,); see `spectrum_distance`."""
-    middle = (spectra + reference) / 2
-    divergence = (_relative_entropy(spectra, middle) + _relative_entropy(reference[None], middle)) / 2
-    distances: np.ndarray = np.sqrt(np.maximum(divergence, 0))
-    return distances
-
-
-def _relative_entropy(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    one = np.broadcast_to(one, other.shape)
-    ratio = np.divide(one, other, out=np.ones_like(other), where=one > 0)
-    entropy: np.ndarray = (one * np.log2(ratio)).sum(axis=1)
-    return entropy
 
 
 def _same_prompts(one: pd.DataFrame, other: pd.DataFrame) -> bool:

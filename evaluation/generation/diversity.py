@@ -76,9 +76,9 @@ def measure_diversity(samples: Samples, resampling: Resampling) -> dict[str, Gro
 def checks(diversity: Mapping[str, GroupDiversity]) -> list[dict[str, object]]:
     """Gate `prompt_sensitivity` of each model with at least 2 prompts, and 2 samples or known probabilities.
 
-    It fires where all sequences are equal. Else it passes where the first base's log-probability depends on the prompt,
-    or the permutation test finds an effect; with too few sequences for a test, where sequences of different prompts
-    differ more than those of the same one.
+    It fires where all sequences are equal, even with a single sample of each prompt. Else it passes where the first
+    base's log-probability depends on the prompt, or the permutation test finds an effect; with too few sequences for a
+    test, where sequences of different prompts differ more than those of the same one.
 
     Returns
     -------
@@ -119,6 +119,8 @@ def _evidence(group: GroupDiversity) -> list[str]:
         )
     if np.isfinite(group.first_base.estimate):
         evidence.append(f"the first base differs by {group.first_base.estimate:.3f} nats between prompts")
+    if group.between.estimate == 0:
+        evidence.append("the sequences of all prompts are equal")
     return evidence
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from evaluation.generation import figures_composition, figures_groups, figures_sequences, tables
@@ -205,7 +206,7 @@ def _copies(found: Continuations, labels: Mapping[str, str]) -> Section:
 
 def _diversity(found: Continuations, labels: Mapping[str, str]) -> Section:
     pictures = []
-    if any(found.diversity[model].between.defined for model in found.samples.models):
+    if any(np.isfinite(found.diversity[model].between.estimate) for model in found.samples.models):
         pictures.append(
             Picture(
                 "diversity",

@@ -8,6 +8,7 @@ from evaluation.statistics.bootstrap import Interval
 
 MISSING = "–"
 _MINUS = "−"
+_ROUNDING = 1e-9
 
 
 def number(value: float, decimals: int = 3, signed: bool = False) -> str:
@@ -36,7 +37,8 @@ def percent(share: float) -> str:
 def bracketed(interval: Interval, signed: bool = False) -> str:
     """`0.031 [0.028, 0.034]`, with at least 3 decimals, and enough to show half the interval's width."""
     decimals = 3
-    if interval.defined and interval.high > interval.low:
+    # A constant has an interval as wide as the rounding of its draws.
+    if interval.defined and interval.high - interval.low > _ROUNDING:
         decimals = min(max(-math.floor(math.log10((interval.high - interval.low) / 2)), 3), 6)
     if not interval.defined:
         return f"{number(interval.estimate, decimals, signed)} [no interval]"

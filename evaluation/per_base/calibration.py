@@ -22,8 +22,7 @@ import numpy as np
 import pandas as pd
 
 from evaluation.per_base.stream import Chunk
-from evaluation.statistics.blocks import fewest_blocks
-from evaluation.statistics.bootstrap import Interval, interval, resampled_totals
+from evaluation.statistics.bootstrap import Interval, fewest_rows, interval, resampled_totals
 from evaluation.statistics.groups import bounds, ratio
 
 BINS = 20
@@ -102,7 +101,7 @@ def calibrate(tally: CalibrationTally, samples: int, confidence: float, seed: in
         whole = sums.sum(axis=0)
         count, drawn = whole[:, _COUNT], totals[:, :, _COUNT]
         observed = np.count_nonzero(sums[:, :, _COUNT], axis=0)
-        has_interval = observed >= fewest_blocks(confidence)
+        has_interval = observed >= fewest_rows(confidence)
         low, high = bounds(ratio(totals[:, :, _CORRECT], drawn), np.where(has_interval, observed, 0), confidence)
         curve = pd.DataFrame(
             {
@@ -118,7 +117,7 @@ def calibrate(tally: CalibrationTally, samples: int, confidence: float, seed: in
         )
         curves.append(curve[curve["bases"] > 0])
         # With fewer blocks there is no interval: one observation has none.
-        blocks = len(sums) if len(sums) >= fewest_blocks(confidence) else 1
+        blocks = len(sums) if len(sums) >= fewest_rows(confidence) else 1
         gaps, drawn_gaps = _gaps(whole), _gaps(totals)
         ece[model] = _error(gaps, drawn_gaps, blocks, confidence)
         chance[model] = float(np.abs(drawn_gaps - gaps).sum(axis=1).mean())

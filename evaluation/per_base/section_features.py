@@ -106,21 +106,22 @@ def _codons(result: CodonErrors, labels: Mapping[str, str]) -> Section:
         return Section(title, remarks=["No complete codon was scored."])
     table = result.table[(result.table["position"] == 0) & (result.table["codons"] > 0)]
     rows = [
-        [labels[row["model"]], _READINGS[row["reading"]], count(row["codons"]), _cell(row, "error_mass")]
-        + [_share(row, "synonymous"), _cell(row, "synonymous_ratio")]
+        [labels[row["model"]], _READINGS[row["reading"]].removesuffix(" the gene"), count(row["codons"])]
+        + [_cell(row, "error_mass"), _cell(row, "synonymous_ratio"), _cell(row, "severity_ratio")]
         + [percent(row[effect]) for effect in ("missense", "nonsense", "stop_loss")]
-        + [_cell(row, "severity"), _cell(row, "severity_ratio")]
         for row in table.to_dict("records")
     ]
-    effects = ["synonymous", "/ uniform", "missense", "nonsense", "stop-loss"]
-    columns = ["model", "read", "codons", "error mass", *effects, "severity", "/ uniform"]
+    effects = ["missense", "nonsense", "stop loss"]
+    columns = ["model", "read", "codons", "error mass", "synonymous", "severity", *effects]
     words = Table(
-        "Where a model's error goes. Error mass: probability on the three wrong bases, summed over the codon's three "
-        "positions, each given what the model has read (a uniform guess: 2.25). Synonymous, missense, "
-        "nonsense (to a stop), stop-loss: what those single substitutions would do, as shares of the mass. Severity: "
-        "their mean distance in the codon tree (1, synonymous; 2, another amino acid; 3, to or from a stop or ATG). "
-        "“/ uniform”: over a guess that is uniform over the nine substitutions of the same codons; a model that knows "
-        "proteins has more than 1 for synonymous and less than 1 for severity.",
+        "Where a model's error goes, on genes that it reads along or against their direction. Error mass: probability "
+        "on the three wrong bases, summed over the codon's three positions, each given what the model has read (a "
+        "uniform guess: 2.25). Synonymous: share of the mass on single substitutions that keep the amino acid; "
+        "severity: their mean distance in the codon tree (1, synonymous; 2, another amino acid; 3, to or from a stop "
+        "or ATG). Both over those of a guess that is uniform over the nine substitutions of the same codons: a model "
+        "that knows proteins has more than 1 for synonymous and less than 1 for severity. The last columns are shares "
+        "of the mass: missense, nonsense (to a stop), stop loss; tables/codon_errors.csv has synonymous, and all "
+        "intervals.",
         columns,
         rows,
         words=2,
@@ -210,12 +211,6 @@ def _correlations_table(result: Similarity, labels: Mapping[str, str], over: str
 
 def _cell(row: Mapping[Any, Any], measure: str, signed: bool = False) -> str:
     return bracketed(_interval(row, measure), signed)
-
-
-def _share(row: Mapping[Any, Any], measure: str) -> str:
-    found = _interval(row, measure)
-    ends = f"[{100 * found.low:.1f}, {100 * found.high:.1f}]" if found.defined else "[no interval]"
-    return f"{percent(found.estimate)} {ends}"
 
 
 def _interval(row: Mapping[Any, Any], measure: str) -> Interval:

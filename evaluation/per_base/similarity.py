@@ -18,7 +18,7 @@ import pandas as pd
 
 from evaluation.page.text import bracketed
 from evaluation.per_base.scores import WindowScores
-from evaluation.statistics.bootstrap import Interval, interval, resampled_totals
+from evaluation.statistics.bootstrap import Interval, fewest_rows, interval, resampled_totals
 from evaluation.statistics.groups import FEW_SAMPLES, GROUPS, group_of, mean_intervals, ratio
 
 #: Upper borders of the bins of containment; a bin holds its upper border, and the first is for exactly 0.
@@ -150,7 +150,9 @@ class _Resampling:
         # In the order of y, so that the ranks of y are met one after the other and not all over memory.
         order = np.argsort(tie_y, kind="stable")
         estimate, *draws = _spearman(tie_x[order], tie_y[order], group[order], counts).tolist()
-        return interval(estimate, np.array(draws), counts.shape[1], self.confidence)
+        # With fewer groups chance alone gives all draws one sign, of which `finding` would make a claim.
+        groups = counts.shape[1] if counts.shape[1] >= fewest_rows(self.confidence) else 1
+        return interval(estimate, np.array(draws), groups, self.confidence)
 
     def bins(
         self, containment: np.ndarray, bases: np.ndarray, nll: np.ndarray, gain: np.ndarray, models: tuple[str, ...]

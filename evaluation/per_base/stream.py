@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -193,8 +194,10 @@ class _Decoder:
             logprobs = baseline.logprobs(bases, starts[:-1], rows)
             found[model] = decode(logprobs, codes, scored)[0], logprobs
         for model, store in self._predictions.items():
-            for values, _ in (found[model], *([backwards[model]] if model in backwards else [])):
-                self._require_possible(values[NLL], scored, starts, rows, store)
+            self._require_possible(found[model][0][NLL], scored, starts, rows, store.folder / "logprobs.npy")
+            if model in backwards:
+                path = store.folder / "logprobs_reverse.npy"
+                self._require_possible(backwards[model][0][NLL], scored, starts, rows, path)
         windows = self._first.index.iloc[rows]
         return Chunk(
             rows,
@@ -221,13 +224,13 @@ class _Decoder:
         return found, logprobs
 
     def _require_possible(
-        self, nll: np.ndarray, scored: np.ndarray, starts: np.ndarray, rows: slice, store: PerBaseScores
+        self, nll: np.ndarray, scored: np.ndarray, starts: np.ndarray, rows: slice, path: Path
     ) -> None:
         impossible = np.isposinf(nll) & scored
         if impossible.any():
             row = rows.start + int(np.searchsorted(starts, int(impossible.argmax()), side="right")) - 1
             raise InputError(
-                f"{store.folder / 'logprobs.npy'}: an observed base of window "
+                f"{path}: an observed base of window "
                 f"{self._first.index['sequence_id'].iloc[row]} has probability 0, so that the likelihood is 0; "
                 "score in fp32"
             )

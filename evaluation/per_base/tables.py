@@ -131,7 +131,7 @@ def strata_table(strata: Strata, kind: str, labels: Mapping[str, str]) -> Table:
             row["name"],
             row["repeats"],
             count(row["bases"]),
-            *(_interval_cell(row, f"nll_{model}") for model in strata.models),
+            *(number(row[f"nll_{model}"]) for model in strata.models),
             _interval_cell(row, "gain", signed=True),
             number(row["cohens_d"], 2, signed=True),
             MISSING if pd.isna(row["share_of_gain"]) else number(100 * row["share_of_gain"], 0) + " %",
@@ -144,7 +144,7 @@ def strata_table(strata: Strata, kind: str, labels: Mapping[str, str]) -> Table:
         "everywhere. d: Cohen's d over blocks. Of the gain: what part of the gain over all bases falls here; the rows "
         f"with “{ALL}” add up to 100 %"
         + (", codon positions being parts of CDS" if kind == "class" else "")
-        + ". Where there is no interval, too few blocks have such bases."
+        + ". Where the gain has no interval, too few blocks have such bases. tables/strata.csv has the NLLs' intervals."
     )
     columns = [kind, "which", "bases", *(labels[model] for model in strata.models), "gain", "d", "of the gain"]
     return Table(caption, columns, rows, words=2)

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from evaluation.page.text import bracketed, number, plural
 from evaluation.per_base.comparison import Comparison, Difference
 from evaluation.per_base.scores import INSIDE, UNIFORM_NLL
-from evaluation.statistics.blocks import fewest_blocks
-from evaluation.statistics.bootstrap import Interval
+from evaluation.statistics.bootstrap import Interval, fewest_rows
 
 _FEW_BLOCKS = 20
 
@@ -61,7 +60,7 @@ def judge(
     held_out : str
         What was kept from the training, such as `held-out homolog groups`.
     forgetting : sequence of str
-        What the verdict says of other organisms, such as `forgetting on rice +0.4 %`.
+        What the verdict says of other organisms, such as `forgetting on rice +0.4 % [+0.2, +0.6]`.
     """
     where = (
         f"{held_out if split == 'test' else 'windows'} of {genome} ({plural(comparison.windows, 'window')}, "
@@ -109,10 +108,11 @@ def _where_it_lies(comparison: Comparison, main: Difference, coding: Interval | 
         difference = repeats.difference("adapted", "base")
         assert difference is not None
         share = difference.share_of_gain
-        claims.append(
-            f"{number(100 * share.estimate, 0)} % [{number(100 * share.low, 0)}, {number(100 * share.high, 0)}] of it "
-            f"in repeats, which are {number(100 * repeats.bases / comparison.bases, 0)} % of the bases"
-        )
+        if share.defined:
+            claims.append(
+                f"{number(100 * share.estimate, 0)} % [{number(100 * share.low, 0)}, {number(100 * share.high, 0)}] of "
+                f"it in repeats, which are {number(100 * repeats.bases / comparison.bases, 0)} % of the bases"
+            )
     if coding is not None:
         claims.append(_in_coding(coding))
     return claims
@@ -161,7 +161,7 @@ def _notes(comparison: Comparison, split: str, confidence: float) -> list[str]:
             )
     if comparison.windows == 1:
         notes.append("There is only one window: nothing can be said about the uncertainty.")
-    elif comparison.blocks < fewest_blocks(confidence):
+    elif comparison.blocks < fewest_rows(confidence):
         notes.append(f"There are only {plural(comparison.blocks, 'block')} of windows: too few for an interval.")
     elif comparison.blocks < _FEW_BLOCKS:
         notes.append(f"There are only {plural(comparison.blocks, 'block')} of windows: the intervals are rough.")

@@ -159,7 +159,8 @@ def matrix(board: Leaderboard) -> Figure:
     axes.set_xticks(range(size), [plain(shortened(label, 22)) for label in labels], rotation=40, ha="right")
     axes.tick_params(axis="x", length=0)
     axes.spines[:].set_visible(False)
-    figure.colorbar(image, ax=axes, label="gain of the row (nats per base)", aspect=22, pad=0.02)
+    # In two lines: it must fit beside two rows.
+    figure.colorbar(image, ax=axes, label="gain of the row\n(nats per base)", aspect=22, pad=0.02)
     return figure
 
 

@@ -13,13 +13,12 @@ of all members of a homolog group share a block.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from evaluation.statistics.bootstrap import paired_effect_size, resampled_totals
+from evaluation.statistics.bootstrap import fewest_rows, paired_effect_size, resampled_totals
 from evaluation.statistics.groups import bounds, ratio
 from workflow.artifacts import InputError
 
@@ -44,7 +43,7 @@ def blocks(index: pd.DataFrame, sequences: pd.DataFrame) -> np.ndarray:
     -------
     ndarray, (windows,) int64
         0, 1, … without gaps, along the genome; at most `MOST_BLOCKS`. With fewer than 100 windows each is a block of
-        its own; where there are homologs, a block is at least as long as a window.
+        its own; where there are homologs, a block is at least as long as the median window.
 
     Raises
     ------
@@ -53,7 +52,8 @@ def blocks(index: pd.DataFrame, sequences: pd.DataFrame) -> np.ndarray:
     """
     unit, place, homologous = _places(index, sequences)
     lengths = (index["end"] - index["start"]).to_numpy(np.int64)
-    shortest = max(int(lengths.max(initial=1)), 1)
+    # Not the longest: one gene of 500 kb among thousands of short ones would leave no blocks but single windows.
+    shortest = max(int(np.median(lengths)), 1) if len(lengths) else 1
     numbers = _numbered(unit, place // shortest)
     if _count(numbers) < _FEWEST_BLOCKS and not homologous:
         numbers = _numbered(unit, np.arange(len(index)))
@@ -114,15 +114,6 @@ def block_sums(values: np.ndarray, of_row: np.ndarray, count: int) -> np.ndarray
     return sums
 
 
-def fewest_blocks(confidence: float) -> int:
-    """Blocks below which resampling can show nothing: n differences all have one sign by chance in 1 of 2^(n−1) cases.
-
-    With fewer, the interval of a mean that is 0 would exclude 0 more often than 1 − `confidence` says: 6 blocks for
-    0.95.
-    """
-    return max(math.ceil(1 - math.log2(1 - confidence)), 2)
-
-
 @dataclass(frozen=True)
 class Estimates:
     """Estimates with the ends of their intervals, each (strata,); NaN where undefined."""
@@ -136,7 +127,7 @@ class BlockMeans:
     """Means of several quantities over several strata, their paired differences and shares, over resampled blocks.
 
     All strata and quantities share the resamplings, and so do all objects with the same seed over the same blocks. A
-    stratum in fewer than `fewest_blocks` has no interval.
+    stratum in fewer than `fewest_rows` blocks has no interval.
 
     Parameters
     ----------
@@ -152,7 +143,7 @@ class BlockMeans:
         used = weights.any(axis=1)
         self._sums, self._weights, self._confidence = sums[used], weights[used], confidence
         observed = np.count_nonzero(self._weights, axis=0)
-        self._observations = np.where(observed < fewest_blocks(confidence), 0, observed)
+        self._observations = np.where(observed < fewest_rows(confidence), 0, observed)
         both = np.concatenate([self._sums, self._weights[:, :, None]], axis=2)
         totals = resampled_totals(both.reshape(len(both), -1), samples, seed).reshape(samples, *both.shape[1:])
         self._total_sums, self._total_weights = totals[:, :, :-1], totals[:, :, -1]

@@ -50,10 +50,18 @@ def delta_distributions(effects: VariantEffects, labels: Mapping[str, str]) -> F
         _limit(axes, values[np.isfinite(values)])
         axes.set_title(plain(shortened(labels[model], _LONGEST_TITLE)), pad=4)
         axes.set_xlabel("Δ log-likelihood (nats)")
-    names = [f"{plain(shortened(name, _LONGEST_NAME))}\nn = {int(chosen.sum()):,}" for name, chosen in groups.items()]
+    # Scores made elsewhere may lack variants; the Markov model has them all.
+    scored = np.isfinite([effects.scored.deltas(model) for model in models])
+    names = [f"{plain(shortened(name, _LONGEST_NAME))}\n{_amount(scored[:, at])}" for name, at in groups.items()]
     panels[0, 0].set_yticks(range(len(groups)), names)
     panels[0, 0].set_ylim(len(groups) - 0.4, -0.6)
     return figure
+
+
+def _amount(scored: np.ndarray) -> str:
+    """How many variants of a group have a score, (models, n) bool; of several models, the fewest and the most."""
+    fewest, most = int(scored.sum(axis=1).min()), int(scored.sum(axis=1).max())
+    return f"n = {most:,}" if fewest == most else f"n = {fewest:,} to {most:,}"
 
 
 def _groups(effects: VariantEffects) -> dict[str, np.ndarray]:

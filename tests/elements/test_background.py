@@ -86,6 +86,9 @@ def test_promoters_are_allowed_where_nothing_else_is_left(surround: Surround) ->
     where = surround({"a": "ACGT" * 50}, elements, classes=[("a", 20, 200, BaseClass.PROMOTER)])
     found = match_background(described(elements, where), where, seed=0)
     assert found["in_promoter"].tolist() == [True] and found["start"][0] >= 20
+    where = surround({"a": "ACGT" * 50}, elements, classes=[("a", 20, 190, BaseClass.PROMOTER)])
+    (start,) = match_background(described(elements, where), where, seed=0)["start"]
+    assert 20 <= start <= 180  # the ten bases beyond the promoter are too few
 
 
 def test_fragments_do_not_reach_from_one_sequence_into_the_next(surround: Surround) -> None:

@@ -34,6 +34,15 @@ def test_defaults_pass_the_gates_of_each_stage(
     assert capsys.readouterr().out == ""
 
 
+def test_scores_of_variants_that_were_made_elsewhere_need_no_model(configure: Configure) -> None:
+    config = configure("variants.table=a.vcf", "variants.window=100000")
+    with pytest.raises(GateError, match=r"^gate context_length: "):
+        preflight(config, "variants")
+    assert len(forecast(config, "variants")) == 1
+    config = configure("variants.table=a.vcf", "variants.window=100000", "variants.scores=scores.csv")
+    assert preflight(config, "variants").results == forecast(config, "variants") == []
+
+
 def test_tools_on_planned_gpus_have_a_memory_gate(configure: Configure) -> None:
     config = configure("model=evo2_1b_bf16", *ON_HOPPER, "train.batch_size=1")
     for stage in ("train", "predict", "infer"):

@@ -174,6 +174,8 @@ def test_what_cannot_be_scored_is_refused(stage: Stage, run: Path, tmp_path: Pat
         stage("elements.source=promoters", "elements.region=chr2:0-9")
     with pytest.raises(GateError, match=r"gate context_length: saw 70 bases of context in regulatory elements"):
         stage("elements.source=promoters", "elements.upstream=30")
+    with pytest.raises(GateError, match=r"gate context_length: saw 20 bases of context in mutants of a region"):
+        stage("elements.source=promoters", "elements.region=chr1:0-20", "elements.upstream=30")
     bare = tmp_path / "bare"
     shutil.copytree(run, bare)
     pd.read_parquet(bare / "prepare" / "sites.parquet").iloc[:0].to_parquet(bare / "prepare" / "sites.parquet")

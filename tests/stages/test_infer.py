@@ -77,5 +77,12 @@ def test_impossible_prompts_are_refused(configure: Configure, prepared: Path, tm
         run_infer(configure, prepared, tmp_path / "a", "infer.length=100000")
     with pytest.raises(InputError, match="prompt prompt_1 holds letters other than A, C, G, T"):
         run_infer(configure, prepared, tmp_path / "b", "infer.prompts=[ACGU]")
+    with pytest.raises(InputError, match="prompt prompt_1 is empty: give it bases or leave it out"):
+        run_infer(configure, prepared, tmp_path / "empty", "infer.prompts=['']")
+    (tmp_path / "genes.csv").write_text("gene,reference_protein,genomic_sequence,cds_start\nabc,M,ATG,0\n")
+    with pytest.raises(InputError, match=r"prompt gene:abc is empty: set a larger infer\.gene_prompt_share"):
+        run_infer(
+            configure, prepared, tmp_path / "g", f"infer.genes={tmp_path / 'genes.csv'}", "infer.gene_prompt_share=0.1"
+        )
     with pytest.raises(InputError, match=r"nowhere\.fa does not exist"):
         run_infer(configure, prepared, tmp_path / "c", "infer.prompt_file=nowhere.fa")

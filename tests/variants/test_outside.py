@@ -35,9 +35,19 @@ def test_scores_by_the_four_columns(tmp_path: Path) -> None:
     assert not ignored
 
 
+def test_positions_and_labels_beside_the_ids_are_no_scores(tmp_path: Path) -> None:
+    path = tmp_path / "scores.csv"
+    path.write_text("variant_id,chromosome,position,ref,alt,measured,class,model\n1:5:A:C,1,5,A,C,0.3,1,-2\n")
+    config = VariantsConfig(label_column="class", positive=["1"], negative=["0"], score_column="measured")
+    scores, ignored = read_scores(path, VARIANTS, config)
+    assert list(scores.columns) == ["model"]
+    assert not ignored
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
+        ("id,markov\n1:5:A:C,1\n", "the report has a baseline of its own called markov; rename the column"),
         ("model\n1\n", "has no column chromosome, and no column variant_id either; it has model"),
         ("id,model\n1:5:A:C,1\n1:5:A:C,2\n", "row 3: 1:5:A:C is there more than once"),
         ("id,model\n2:5:A:C,1\n", "none of its 1 variants, such as 2:5:A:C, is in variants.table, which has 1:5:A:C"),

@@ -89,6 +89,8 @@ def test_the_same_variant_again_counts_once(tmp_path: Path) -> None:
     )
     again = "the same variant again"
     assert table["reason"].fillna("").tolist() == ["", "", again, "", again]
+    table = read(tmp_path, 'chromosome,position,ref,alt\n1,5,A,"G,C,G"\n')
+    assert table["reason"].fillna("").tolist() == ["", "", again]
 
 
 @pytest.mark.parametrize("second", ["1,5,A,G,good,1,x", "1,5,A,G,bad,2,x", "1,5,A,G,bad,,x"])
@@ -112,7 +114,7 @@ def test_a_position_is_a_whole_number(tmp_path: Path, position: str) -> None:
     [
         (
             {"ref_column": "reference"},
-            r"no column reference; it has chromosome, position, ref, alt.*variants.ref_column",
+            r"no column reference; it has chromosome, position, ref, alt.*variants.ref_column.* variants.header_row$",
         ),
         ({"score_column": "z"}, "no column z; .* choose one with variants.score_column"),
         ({"score_column": "label"}, "row 2, column label: 'bad' is not a finite number"),

@@ -44,6 +44,10 @@ _TASKS = {
 }
 
 
+#: Stages that compute with the model.
+_COMPUTING = ("train", "predict", "infer", "variants", "elements", "experiment")
+
+
 @dataclass
 class GatesConfig:
     """What happens when a gate sees a meaningless number coming: `stop` or `warn`."""
@@ -128,18 +132,24 @@ class Config:
         for stage in asked:
             require_choice("stage", stage, (*STAGES, "all"))
             require(
-                stage == "all" or self.has_work(stage) or stage == "train",
+                stage not in _TASKS or self.has_work(stage),
                 f"stage={stage} has nothing to do: give {_TASKS.get(stage, '')}",
             )
 
     def has_work(self, stage: str) -> bool:
         """Whether the settings give a stage something to do; those of `_TASKS` and `train` may have nothing."""
-        return {
-            "train": self.train.method != "none",
-            "variants": self.variants.table is not None,
-            "elements": self.elements.source is not None,
-            "experiment": self.experiment.table is not None,
-        }.get(stage, True)
+        if stage == "train":
+            return self.train.method != "none"
+        given = {
+            "variants": self.variants.table,
+            "elements": self.elements.source,
+            "experiment": self.experiment.table,
+        }
+        return stage not in given or given[stage] is not None
+
+    def computes(self, stage: str) -> bool:
+        """Whether a stage computes with the model; `variants` does not where its scores were made elsewhere."""
+        return stage in _COMPUTING and not (stage == "variants" and self.variants.scores is not None)
 
     @property
     def stages(self) -> tuple[str, ...]:

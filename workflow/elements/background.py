@@ -102,14 +102,13 @@ def match_background(elements: pd.DataFrame, where: Surroundings, seed: int) -> 
     length = (elements["end"] - elements["start"]).to_numpy(np.int64)
     wanted = np.column_stack([elements["gc"], elements["soft_masked"]])
     found = np.full(len(elements), -1, np.int64)
-    loose = np.zeros(len(elements), bool)
     for forbidden, widening in ((classes, step) for classes in _FORBIDDEN for step in _WIDENING):
         for size in np.unique(length[found < 0]).tolist():
             rows = generator.permutation(np.flatnonzero((found < 0) & (length == size)))
             taken = Stretches.of(found[found >= 0], (found + length)[found >= 0])
             candidates = _draw(size, len(rows), forbidden, taken, where, generator)
             for element, place in _nearest(rows, wanted, candidates, size, widening):
-                found[element], loose[element] = place, forbidden is not _FORBIDDEN[0]
+                found[element] = place
     matched = np.flatnonzero(found >= 0)
     if len(matched) < _LEAST_MATCHED * len(elements):
         raise InputError(
@@ -117,16 +116,18 @@ def match_background(elements: pd.DataFrame, where: Surroundings, seed: int) -> 
             "outside of elements and CDS: set elements.split=any, lower elements.maximum, or shorten the elements"
         )
     sequence, start = where.layout.local(found[matched])
-    return pd.DataFrame(
+    fragments = pd.DataFrame(
         {
             "pair": matched,
             "seqid": where.layout.seqids[sequence].to_numpy(),
             "start": start,
             "end": start + length[matched],
             "strand": elements["strand"].to_numpy()[matched],
-            "in_promoter": loose[matched],
         }
     )
+    places = fragments[["seqid", "start", "end"]].itertuples(index=False, name=None)
+    in_promoter = [bool((where.classes.of(*place) == BaseClass.PROMOTER).any()) for place in places]
+    return fragments.assign(in_promoter=in_promoter)
 
 
 def _draw(

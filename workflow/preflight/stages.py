@@ -22,10 +22,6 @@ from workflow.preflight.time import scoring_seconds, time_line, training_seconds
 if TYPE_CHECKING:
     from workflow.striped_hyena.config import ModelConfig as Shape
 
-#: Stages that need the model, and those that compute with it.
-_COMPUTING = ("train", "predict", "infer", "variants", "elements", "experiment")
-_WITH_MODEL = ("convert", *_COMPUTING)
-
 
 def preflight(config: Config, stage: str) -> GateLog:
     """The gate log of a stage, with the gates that can be told beforehand.
@@ -43,15 +39,15 @@ def preflight(config: Config, stage: str) -> GateLog:
         "predict": config.windows.length,
         "variants": config.variants.window,
     }
-    if stage in lengths:
+    if config.computes(stage) and stage in lengths:
         check_length(config, gates, lengths[stage], f"asked for in {stage}")
     shape = None
-    if stage in _WITH_MODEL:
+    if _needs_model(config, stage):
         gpus, shape = gpus_of(config), shape_of(config.model)
         check_precision(config, stage, gpus, gates)
         if shape is None:
             say(f"  WARNING PyTorch is not installed here: sizes, memory and disk of {stage} are not checked")
-        elif stage in _COMPUTING:
+        elif config.computes(stage):
             check_parallel(config, stage, shape, gpus, gates)
             check_memory(config, stage, shape, gpus, gates)
     check_disk(config, stage, shape, gates)
@@ -66,9 +62,9 @@ def forecast(config: Config, stage: str) -> list[str]:
     InputError
         A name that does not exist.
     """
-    shape = shape_of(config.model) if stage in _WITH_MODEL else None
+    shape = shape_of(config.model) if _needs_model(config, stage) else None
     lines: list[str] = []
-    if shape is not None and stage in _COMPUTING:
+    if shape is not None and config.computes(stage):
         gpus = gpus_of(config)
         lines += memory_lines(config, stage, shape, gpus)
         if stage == "train":
@@ -77,6 +73,10 @@ def forecast(config: Config, stage: str) -> list[str]:
         if stage == "predict" and (bases := bases_to_score(config)):
             lines.append(_scoring_line(config, shape, gpus, bases))
     return lines + disk_lines(config, stage, shape)
+
+
+def _needs_model(config: Config, stage: str) -> bool:
+    return stage == "convert" or config.computes(stage)
 
 
 def gpus_of(config: Config) -> list[Gpu]:

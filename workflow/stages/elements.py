@@ -53,14 +53,14 @@ def elements(context: StageContext) -> dict[str, object]:
     """
     config, prepared = context.config.elements, context.published("prepare")
     with Genome(prepared / "genome.fa") as genome:
-        # Looked at first: what is wrong with a region should not come out after hours of scoring.
+        # Looked at and scored first: what is wrong with a region should not come out after hours of scoring.
         mutated = _mutated(config.region, config.mutate, genome) if config.region else None
         scored, counts = _elements(context, genome)
+        if mutated is not None:
+            counts["mutants"] = _mutate(context, mutated)
         found = pd.DataFrame({f"score_{model}": values for model, values in _scores(context, scored).items()})
         table = pd.concat([scored.table[_COLUMNS], found, scored.table[_LAST_COLUMNS]], axis=1)
         table.to_parquet(context.out / "elements.parquet", index=False)
-    if mutated is not None:
-        counts["mutants"] = _mutate(context, mutated)
     means = {f"{name}_of_{kind}": float(part[name].mean()) for kind, part in table.groupby("set") for name in found}
     return counts | means
 

@@ -116,6 +116,10 @@ def _prompts(context: StageContext) -> list[_Asked]:
         genes = read_genes(locate(config.genes, "infer.genes names it"), config.gene_prompt_share)
         genes.to_parquet(context.out / "genes.parquet", index=False)
         prompts += _prompts_of_genes(genes, config.length)
+    for prompt in prompts:
+        if not prompt.text:
+            mend = "set a larger infer.gene_prompt_share" if prompt.kind == "gene" else "give it bases or leave it out"
+            raise InputError(f"prompt {prompt.prompt_id} is empty: {mend}")
     return prompts
 
 

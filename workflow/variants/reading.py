@@ -70,7 +70,8 @@ def _read(path: Path, config: VariantsConfig) -> tuple[pd.DataFrame, dict[str, s
         return vcf.read_vcf(path, list(dict.fromkeys(extra.values()))), names
     table = read_user_table(path, "variants.table", config.header_row)
     columns = {name: str(getattr(config, f"{name}_column")) for name in ("chromosome", "position", "ref", "alt")}
-    require_columns(table, path, {f"variants.{name}_column": column for name, column in columns.items()} | extra)
+    named = {f"variants.{name}_column": column for name, column in columns.items()} | extra
+    require_columns(table, path, named, "variants.header_row")
     return table, columns
 
 
@@ -138,11 +139,13 @@ def _mark_repeats(read: pd.DataFrame, path: Path) -> None:
     columns = ["variant_id", "line", "label", "measured"]
     for row, name, line, label, value in usable[columns].itertuples(name=None):
         said = (None if pd.isna(label) else label, None if pd.isna(value) else value)
-        before, *facts = first.setdefault(name, (line, *said))
+        if name not in first:
+            first[name] = (line, *said)
+            continue
+        before, *facts = first[name]
         if tuple(facts) != said:
             raise InputError(
                 f"{path}, row {line}: {name} is there already in row {before}, with another label or value; keep one "
                 "of the two, or their mean"
             )
-        if before != line:
-            read.loc[row, "reason"] = "the same variant again"
+        read.loc[row, "reason"] = "the same variant again"

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.spatial.distance import jensenshannon
 
 from evaluation.artefacts import sequences
 from evaluation.artefacts.sequences import (
@@ -18,6 +19,7 @@ from evaluation.artefacts.sequences import (
     regions_of_split,
     reverse_complement,
     spectrum_distance,
+    spectrum_distances,
     split_fragments,
 )
 from workflow.artifacts import InputError
@@ -56,6 +58,15 @@ def test_distance() -> None:
     expected = -(0.75 * np.log2(0.75) + 0.25 * np.log2(0.25)) - 0.5
     assert spectrum_distance(left, mixed) == pytest.approx(np.sqrt(expected))
     assert np.isnan(spectrum_distance(left, np.zeros(4)))
+
+
+def test_distances_are_those_of_scipy() -> None:
+    drawn = np.random.default_rng(2).dirichlet(np.full(64, 0.2), 21)
+    spectra, reference = drawn[:20], drawn[20]
+    expected = [jensenshannon(spectrum, reference, base=2) for spectrum in spectra]
+    np.testing.assert_allclose(spectrum_distances(spectra, reference), expected)
+    empty = spectrum_distances(np.zeros((1, 64)), reference)
+    assert np.isnan([*empty, *spectrum_distances(spectra[:1], np.zeros(64))]).all()
 
 
 def test_information_has_the_small_sample_correction() -> None:

@@ -113,3 +113,15 @@ def test_a_missing_file_and_another_format_are_refused(benchmark_folder: Path) -
     manifest.write_text(manifest.read_text().replace('"format": 1', '"format": 2'))
     with pytest.raises(InputError, match="is of another format than 1"):
         open_benchmark(benchmark_folder)
+
+
+def test_a_file_that_does_not_belong_and_a_manifest_without_hashes_are_refused(benchmark_folder: Path) -> None:
+    foreign = benchmark_folder / "tasks" / "mine.parquet"
+    foreign.write_bytes(b"")
+    with pytest.raises(InputError, match=r"mine\.parquet does not belong to the benchmark: remove it"):
+        open_benchmark(benchmark_folder)
+    foreign.unlink()
+    open_benchmark(benchmark_folder)
+    (benchmark_folder / "benchmark.json").write_text('{"format": 1}')
+    with pytest.raises(InputError, match=r"benchmark\.json has no files: fetch the benchmark again"):
+        open_benchmark(benchmark_folder)

@@ -108,6 +108,21 @@ def test_standings_put_the_best_first_beside_the_baselines(bench: Benchmark, sco
     assert "100.0 %" in lines[1]
 
 
+def test_a_model_may_be_called_na(bench: Benchmark, scores: Path) -> None:
+    score_windows(bench, scores, "NA", DATE)
+    assert "NA" in [line.split()[0] for line in standings(bench.folder).splitlines()]
+
+
+def test_constants_have_no_digits_of_rounding(bench: Benchmark) -> None:
+    assert "1.386 [1.386, 1.386]" in standings(bench.folder)
+
+
+def test_lost_results_are_told(bench: Benchmark) -> None:
+    (bench.folder / RESULTS).unlink()
+    with pytest.raises(InputError, match=r"results\.csv is missing"):
+        standings(bench.folder)
+
+
 def test_tasks_are_scored_beside_their_baseline(bench: Benchmark, tmp_path: Path) -> None:
     variants = pd.read_parquet(bench.folder / "tasks" / "variants.parquet")
     # Damaging variants have the lowest scores, and lower measured values have lower scores.

@@ -32,6 +32,9 @@ def test_the_same_whatever_the_prompt_fires(make_samples: Make, resampling: Resa
     unlike = [[-0.1 * prompt] * 3 for prompt in range(4)]
     _, [gate] = measure(make_samples, resampling, same, unlike)
     assert not gate["passed"]
+    # One sample of each prompt is enough to see that.
+    _, [gate] = measure(make_samples, resampling, [["ACGTTGCAGG" * 9]] * 3)
+    assert not gate["passed"] and gate["saw"] == "the sequences of all prompts are equal"
     # Two prompts of two samples are too few for a test.
     found, [gate] = measure(make_samples, resampling, [["ACGTTGCAGG" * 9] * 2] * 2)
     assert np.isnan(found.p_value) and not gate["passed"]

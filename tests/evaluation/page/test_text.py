@@ -26,3 +26,4 @@ def test_bracketed_shows_the_width() -> None:
     assert bracketed(Interval(1.2, 0.8, 1.6)) == "1.200 [0.800, 1.600]"
     assert bracketed(Interval(0.00012, 0.0001, 0.00014), signed=True) == "+0.00012 [+0.00010, +0.00014]"
     assert bracketed(Interval(0.5, float("nan"), float("nan"))) == "0.500 [no interval]"
+    assert bracketed(Interval(0.5, 0.5 - 1e-16, 0.5 + 1e-16)) == "0.500 [0.500, 0.500]"

@@ -79,6 +79,16 @@ def test_repeats_are_told_apart_and_their_share_of_the_gain() -> None:
     )
 
 
+def test_a_share_without_an_interval_is_not_claimed() -> None:
+    """Only 3 of 60 blocks have soft-masked bases."""
+    found = with_repeats(scores(base=1.12, adapted=0.97, markov=1.4), 40, base=1.0, adapted=0.7, markov=1.4)
+    few = np.arange(60) < 3
+    for column in [name for name in found.table if "repeat" in name]:
+        found.table[column] = np.where(few, found.table[column], 0)
+    _, said = verdict(found)
+    assert said.outcome == "better" and "in repeats" not in said.headline
+
+
 def test_nothing_is_said_of_repeats_that_are_not_masked() -> None:
     comparison, said = verdict(scores(base=1.3 + noise(), adapted=1.2 + noise(seed=1), markov=1.4))
     assert list(comparison.parts) == [ALL]

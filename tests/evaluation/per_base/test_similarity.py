@@ -138,3 +138,12 @@ def test_nothing_like_train() -> None:
     result = of(scores(base=np.array([1.2, 1.1]), adapted=np.array([1.0, 1.1])), audit(np.zeros(2)))
     assert not result.any_similar
     assert result.windows == 2
+
+
+def test_too_few_windows_show_no_memorising() -> None:
+    """The gain of 5 windows grows with containment in every resampling: so it does by chance in 1 of 120 orders."""
+    for windows, sign in ((5, 0), (12, 1)):
+        containment = np.linspace(0, 0.5, windows)
+        found = of(scores(base=np.full(windows, 1.3), adapted=1.2 - 0.1 * containment), audit(containment))
+        assert found.correlation("containment", "gain").sign == sign
+        assert ("could not be shown" in found.finding(LABELS)) == (sign == 0)

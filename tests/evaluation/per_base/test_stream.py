@@ -129,3 +129,10 @@ def test_probability_zero_of_what_is_there_is_refused(tmp_path: Path, store: Sto
     with pytest.raises(InputError, match="window w1 has probability 0"):
         list(stream({"base": store(tmp_path, [EVEN, impossible], [b"ACGT", b"ACGT"])}))
     assert only(list(stream({"base": store(tmp_path, [EVEN, impossible], [b"ACGT", b"ACAT"])}))).scored.all()
+
+
+def test_probability_zero_in_the_other_direction_names_its_file(tmp_path: Path, store: Store) -> None:
+    impossible = EVEN.copy()
+    impossible[2] = [0, -np.inf, -np.inf, -np.inf]
+    with pytest.raises(InputError, match=r"logprobs_reverse\.npy: an observed base of window w0 has probability 0"):
+        list(stream({"base": store(tmp_path, [EVEN], [b"ACGT"], reverse=[impossible])}))

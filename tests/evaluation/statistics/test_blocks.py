@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy.signal import lfilter
 
-from evaluation.statistics.blocks import MOST_BLOCKS, BlockMeans, block_sums, blocks, fewest_blocks
+from evaluation.statistics.blocks import MOST_BLOCKS, BlockMeans, block_sums, blocks
 from evaluation.statistics.bootstrap import interval, resampled_means
 from workflow.artifacts import InputError
 
@@ -103,13 +103,6 @@ def test_block_sums() -> None:
     assert block_sums(values, np.array([2, 0, 2]), 4).tolist() == [[2, 20], [0, 0], [5, 50], [0, 0]]
 
 
-@pytest.mark.parametrize(("confidence", "blocks_needed"), [(0.95, 6), (0.9, 5), (0.99, 8), (0.5, 2)])
-def test_fewest_blocks(confidence: float, blocks_needed: int) -> None:
-    """All n differences have one sign by chance with 2^(1−n)."""
-    assert fewest_blocks(confidence) == blocks_needed
-    assert 2.0 ** (1 - blocks_needed) <= 1 - confidence
-
-
 @pytest.fixture
 def means() -> BlockMeans:
     """Two strata and their whole, two quantities; in the second stratum the second quantity is smaller by 1."""
@@ -185,3 +178,11 @@ def test_coverage_where_neighbours_resemble_each_other() -> None:
         hits["windows"] += alone.low <= 0 <= alone.high
     assert hits["blocks"] / runs >= 0.91
     assert hits["windows"] / runs <= 0.8
+
+
+def test_one_giant_window_does_not_leave_the_others_single() -> None:
+    """A gene of 500 kb among 2,000 windows of 8 kb: blocks are still as long as 100 of them allow."""
+    lengths = np.where(np.arange(2000) == 7, 500_000, 8000)
+    end = np.cumsum(lengths)
+    index = pd.DataFrame({"seqid": "a", "start": end - lengths, "end": end})
+    assert 100 <= blocks(index, genome(a=int(end[-1]))).max() + 1 <= 256

@@ -8,6 +8,7 @@ from evaluation.statistics import bootstrap
 from evaluation.statistics.bootstrap import (
     Interval,
     correlation,
+    fewest_rows,
     interval,
     paired_effect_size,
     resampled_means,
@@ -109,3 +110,10 @@ def test_correlation_with_a_constant_is_undefined() -> None:
     found = correlation(np.ones(5), np.arange(5.0), "spearman", 50, 0.95, seed=0)
     assert np.isnan(found.estimate)
     assert not found.defined
+
+
+@pytest.mark.parametrize(("confidence", "needed"), [(0.95, 6), (0.9, 5), (0.99, 8), (0.5, 2)])
+def test_fewest_rows(confidence: float, needed: int) -> None:
+    """All n differences have one sign by chance with 2^(1−n)."""
+    assert fewest_rows(confidence) == needed
+    assert 2.0 ** (1 - needed) <= 1 - confidence

@@ -110,3 +110,18 @@ def test_few_variants(made: Make, markov: MarkovOfOrderTwo, rows: int) -> None:
     for picture in part.pictures:
         picture.figure.canvas.draw()
     assert len(part.tables[-2].rows) == rows
+
+
+def test_the_figure_counts_what_has_a_score(made: Make, markov: MarkovOfOrderTwo) -> None:
+    scored = made(rows=120)
+    bad = int((scored.is_labelled & scored.positive).sum())
+    names = [label.get_text() for label in told(scored, markov).pictures[0].figure.axes[0].get_yticklabels()]
+    assert names[0] == f"bad\nn = {bad}"
+    lacking = np.flatnonzero(scored.is_labelled & scored.positive)[:5]
+    table = scored.table.copy()
+    table.loc[lacking, "delta_base"] = np.nan
+    names = [
+        label.get_text()
+        for label in told(replace(scored, table=table), markov).pictures[0].figure.axes[0].get_yticklabels()
+    ]
+    assert names[0] == f"bad\nn = {bad - 5} to {bad}"

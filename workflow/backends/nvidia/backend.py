@@ -72,7 +72,8 @@ class NvidiaBackend:
         """Checked command lines of a stage, with the paths of the published run."""
         if self.is_there:
             _require_tokenizer(config)
-        self._take_notes(config, stage)
+        scores = stage in _TASKS and config.computes(stage)
+        self._take_notes(config, "predict" if scores else stage)
         runner = ToolRunner(config, self.contract, Workplace((run / stage).absolute()))
         if stage == "convert":
             wanted = config.model.checkpoint if config.train.method != "scratch" else None
@@ -83,7 +84,7 @@ class NvidiaBackend:
             return self._prediction_script(config, runner, run)
         if stage == "infer":
             return self._generation_script(config, runner, run)
-        return self._task_script(config, runner, run, stage) if stage in _TASKS else []
+        return self._task_script(config, runner, run, stage) if scores else []
 
     def convert(self, config: Config, checkpoint: str | None, out: Path) -> dict[str, Any]:
         """Convert with the tools of this generation; nothing for `train=scratch`."""
