@@ -154,7 +154,8 @@ with style.applied():
     figure = style.new_figure(2.6, 4.2)
     axes = figure.subplots()
     axes.scatter(joined["gc"], joined["nll"], s=8, color=style.COLOURS[model], label=labels[model])
-    axes.scatter(joined["gc"], joined["nll_markov"], s=8, color=style.COLOURS["markov"], label=labels["markov"])
+    look = {"s": 12, "marker": "x", "linewidths": 0.8, "color": style.COLOURS["markov"]}
+    axes.scatter(joined["gc"], joined["nll_markov"], label=labels["markov"], **look)
     axes.set(xlabel="GC of the window (share)", ylabel="NLL (nats per base)")
     style.place_legend_above(axes, 2)
     show(figure)

@@ -93,7 +93,7 @@ def _forest_legend(figure: Figure, models: Sequence[str], labels: Mapping[str, s
             Line2D([], [], color="#333333", marker="o", markersize=4.2, linestyle="", markerfacecolor=face, label=name)
             for name, face in ((OUTSIDE, "#333333"), (INSIDE, "white"))
         ]
-    figure.legend(handles=handles, loc="outside upper left", ncols=4, handlelength=1.2, columnspacing=1.2)
+    figure.legend(handles=handles, loc="outside upper left", ncols=5, handlelength=1.2, columnspacing=1.2)
 
 
 def class_distributions(strata: Strata, labels: Mapping[str, str]) -> Figure:

@@ -59,8 +59,8 @@ class Strata:
         A row a stratum: kind (`class` or a value of `SEQUENCE_KINDS`), name, repeats (a value of `REPEATS`), bases,
         share (of all scored bases), blocks (that have such bases); for each model `nll_<model>` and
         `accuracy_<model>`, each with `_low` and `_high`; nll_uniform; gain of the main pair with gain_low and
-        gain_high (nats per base), cohens_d (over blocks, weighted by bases), and share_of_gain with its ends: what part
-        of the gain over all bases falls here, adding up to 1 over the rows of a kind with `all` (codon positions are
+        gain_high (nats per base), cohens_d (over blocks, weighted by bases; NaN without an interval), and
+        share_of_gain with its ends: what part of the gain over all bases falls here, adding up to 1 over the rows of a kind with `all` (codon positions are
         parts of CDS) and undefined where no gain or loss could be shown.
     pair : tuple of str
         Model and reference of the gain.
@@ -211,8 +211,10 @@ def _table(
     for place, name in enumerate(models):
         columns |= _columns(f"nll_{name}", means.means(place))
         columns |= _columns(f"accuracy_{name}", means.means(place + len(models)))
-    columns |= {"nll_uniform": UNIFORM_NLL} | _columns("gain", means.differences(model, reference))
-    columns |= {"cohens_d": means.effect_sizes(model, reference)}
+    gain = means.differences(model, reference)
+    columns |= {"nll_uniform": UNIFORM_NLL} | _columns("gain", gain)
+    # Too few blocks for an interval are too few for a standard deviation.
+    columns |= {"cohens_d": np.where(np.isfinite(gain.low), means.effect_sizes(model, reference), np.nan)}
     columns |= _columns("share_of_gain", means.shares(model, reference, whole))
     table = pd.DataFrame(columns).iloc[:whole]
     return table[(table["bases"] > 0) & table["repeats"].isin(REPEATS if in_repeats else (ALL,))]

@@ -235,9 +235,10 @@ def judge(board: Leaderboard, genome: str, confidence: float) -> Verdict:
         f"{bracketed(board.gains[best, baseline], signed=True)} over the {baseline}"
         for baseline in board.baselines[:-1]
     )
-    return Verdict(
-        "better" if ahead.is_shown else "none", f"{claim}, on {where}{f' ({against})' if against else ''}.", notes
-    )
+    beaten = all(board.gains[best, baseline].sign > 0 for baseline in board.baselines)
+    outcome = "better" if ahead.is_shown and beaten else "none"
+    unbeaten = "" if beaten else "; it could not be shown to beat every baseline"
+    return Verdict(outcome, f"{claim}, on {where}{f' ({against})' if against else ''}{unbeaten}.", notes)
 
 
 def _listed(names: list[str]) -> str:
