@@ -60,8 +60,8 @@ class Strata:
         share (of all scored bases), blocks (that have such bases); for each model `nll_<model>` and
         `accuracy_<model>`, each with `_low` and `_high`; nll_uniform; gain of the main pair with gain_low and
         gain_high (nats per base), cohens_d (over blocks, weighted by bases; NaN without an interval), and
-        share_of_gain with its ends: what part of the gain over all bases falls here, adding up to 1 over the rows of a kind with `all` (codon positions are
-        parts of CDS) and undefined where no gain or loss could be shown.
+        share_of_gain with its ends: what part of the gain over all bases falls here, adding up to 1 over the rows
+        of a kind with `all` (codon positions are parts of CDS) and undefined where no gain or loss could be shown.
     pair : tuple of str
         Model and reference of the gain.
     models : tuple of str
