@@ -18,7 +18,8 @@ from workflow.config import (
     STAGES,
     BackendConfig,
     Config,
-    EvaluationConfig,
+    ElementsConfig,
+    ExperimentConfig,
     GatesConfig,
     GenomeConfig,
     InferConfig,
@@ -26,6 +27,7 @@ from workflow.config import (
     ModelConfig,
     SplitConfig,
     TrainConfig,
+    VariantsConfig,
     WindowsConfig,
 )
 from workflow.dry_run import describe
@@ -42,15 +44,19 @@ UNCHANGED = "done with the same settings and inputs"
 @pytest.fixture
 def settings(tmp_path: Path) -> Config:
     """A run on a copy of phiX174, of `prepare`, which `download` goes before, and `preprocess`."""
-    fasta, checkpoint = tmp_path / "genome.fa", tmp_path / "model.safetensors"
+    fasta, checkpoint, table = tmp_path / "genome.fa", tmp_path / "model.safetensors", tmp_path / "table.csv"
     shutil.copy(PHIX, fasta)
     checkpoint.write_bytes(b"weights")
+    table.write_text("id,value\n")
     return Config(
         genome=GenomeConfig(name="phix", fasta=str(fasta), source="the archive"),
         windows=WindowsConfig(length=256),
         model=ModelConfig(name="tiny", architecture="tiny", checkpoint=str(checkpoint), context_length=256),
         backend=BackendConfig(name="local", device="cpu"),
         train=TrainConfig(method="lora", context_length=256, steps=4, learning_rate=1e-3),
+        variants=VariantsConfig(table=str(table), window=256),
+        elements=ElementsConfig(source="promoters"),
+        experiment=ExperimentConfig(table=str(table), id_column="id"),
         stage=["prepare", "preprocess"],
         runs_folder=str(tmp_path / "runs"),
         run_name="demo",
@@ -326,10 +332,15 @@ def test_added_input_file(settings: Config, ran: list[str], tmp_path: Path) -> N
     (tmp_path / "prompts.fa").write_text(">a\nACGT\n")
     told = reasons(settings, stage="all", infer=InferConfig(prompt_file=str(tmp_path / "prompts.fa")))
     assert told["infer"] == f"infer.prompt_file was None, is {tmp_path / 'prompts.fa'}; an input file changed"
-    (tmp_path / "measured.csv").write_text("sequence_id,value\n")
-    told = reasons(settings, stage="all", evaluation=EvaluationConfig(experiment=str(tmp_path / "measured.csv")))
-    assert "an input file changed" in told["evaluate"]
-    assert set(told.values()) == {UNCHANGED, told["evaluate"]}
+    (tmp_path / "others.vcf").write_text("##fileformat=VCFv4.2\n")
+    told = reasons(settings, stage="all", variants=replace(settings.variants, table=str(tmp_path / "others.vcf")))
+    assert "an input file changed" in told["variants"]
+    assert {name for name, reason in told.items() if reason != UNCHANGED} == {"variants", "evaluate"}
+
+
+def test_tasks_without_input_are_left_out_of_all(settings: Config, ran: list[str]) -> None:
+    run(settings, stage="all", variants=VariantsConfig(), elements=ElementsConfig(), experiment=ExperimentConfig())
+    assert ran == [stage for stage in STAGES if stage not in ("variants", "elements", "experiment")]
 
 
 def test_force_concerns_the_stages_asked_for(settings: Config, ran: list[str]) -> None:

@@ -21,6 +21,7 @@ from workflow.genome.files import locate
 from workflow.genome.sequences import Genome
 from workflow.preflight import check_context
 from workflow.stages.context import StageContext
+from workflow.stages.scoring import finish
 from workflow.stages.vocabulary import check_mass_outside_acgt
 
 if TYPE_CHECKING:
@@ -139,7 +140,9 @@ def _score(context: StageContext, files: ModelFiles, sets: list[WindowSet], mode
     )
     results = context.backend().score(context.config, files, wanted)
     progress = iter(track(results, f"scoring with the {model} model", len(readings), "windows"))
-    return [_write(part, progress, context.out / part.subfolder / model) for part in sets]
+    written = [_write(part, progress, context.out / part.subfolder / model) for part in sets]
+    finish(progress)
+    return written
 
 
 def _name(windows: WindowSet, row: int, turned: bool) -> str:

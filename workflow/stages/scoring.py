@@ -102,9 +102,16 @@ def score_strands(
             else:
                 kept.pop(content, None)
             yield StrandScore(name, model, strand, score.n, score.total, score.outside_acgt, score.logprobs)
+        finish(results)
         share = float(outside[0] / outside[1])
         saw = f"{share:.2%} of the {model} model's probability on tokens other than A, C, G, T in {why}"
         check_mass_outside_acgt(context.gates, share, saw=saw, subject=model)
+
+
+def finish(results: Iterator[SequenceScore]) -> None:
+    """Let a backend tidy up behind its last score, as a generator does when it is asked for one more."""
+    more = next(results, None)
+    assert more is None
 
 
 def _read(bases: np.ndarray, strand: str) -> np.ndarray:

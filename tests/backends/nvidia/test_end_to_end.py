@@ -171,7 +171,7 @@ def test_adapters(bench: Bench, whole: Callable[[str], Path], backend: str) -> N
 def test_raw_files_may_be_kept_and_windows_scored_in_parts(bench: Bench, whole: Callable[[str], Path]) -> None:
     whole("nemo2")
     bench.copy("nemo2", "parts", "prepare", "preprocess", "convert", "train")
-    settings = ("stage=predict", "backend.keep_raw=true", "backend.raw_gigabytes=1e-6")
+    settings = ("stage=predict", "backend.keep_raw=true", "backend.raw_gigabytes=1e-6", "predict.forgetting=null")
     run = bench.run("nemo2", *settings, name="parts")
     assert len(list((run / "predict" / "raw" / "base").glob("part_*/predictions/*.pt"))) == 2
     one, other = (pd.read_parquet(r / "predict" / "adapted" / "scores.parquet") for r in (run, whole("nemo2")))
