@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from evaluation.artefacts.facts import RunFacts, read_run
 from evaluation.baselines import copying, markov
@@ -23,7 +24,7 @@ from evaluation.forgetting.changes import Forgetting
 from evaluation.generation import reading as generations
 from evaluation.generation.reading import Generation
 from evaluation.generation.section import checks as generation_checks
-from evaluation.page.text import bracketed
+from evaluation.page.text import bracketed, plural
 from evaluation.per_base.analysis import PerBaseResult, analyse
 from evaluation.per_base.classes import ClassTrack
 from evaluation.per_base.features import Features, FeatureTallies
@@ -34,6 +35,9 @@ from evaluation.variants import effects
 from evaluation.variants import reading as variants
 from evaluation.variants.effects import VariantEffects
 from workflow.artifacts import InputError, PerBaseScores, read_table
+
+#: Fewer places than this say little of a genome.
+_FEW_STRETCHES = 6
 
 
 @dataclass(frozen=True)
@@ -163,6 +167,11 @@ def collect(run: Path, out: Path, settings: Settings) -> Findings:
         forgetting=forgetting.sentences if forgetting else (),
     )
 
+    stretches = _stretches(store.index)
+    if stretches < _FEW_STRETCHES:
+        told = f"The windows lie in {plural(stretches, 'stretch', 'stretches')} of the genome"
+        verdict.notes.append(f"{told}: the intervals do not cover how far other places differ from these.")
+
     def task(stage: str, read: Callable[[Path], Any]) -> Any:
         return read(run / stage) if stage in facts.manifests else None
 
@@ -187,6 +196,14 @@ def collect(run: Path, out: Path, settings: Settings) -> Findings:
         return findings
     title = f"{facts.run_name}: {facts.genome}"
     return Findings(**vars(findings) | {"browser": write_browser(run, out, tracks, findings.labels, title)})
+
+
+def _stretches(index: pd.DataFrame) -> int:
+    """Runs of windows that adjoin or overlap."""
+    ordered = index.sort_values(["seqid", "start"])
+    reach = ordered.groupby("seqid")["end"].cummax().shift(fill_value=-1)
+    begins = (ordered["seqid"] != ordered["seqid"].shift()) | (ordered["start"] > reach)
+    return int(begins.sum())
 
 
 def read_predictions(folder: Path) -> dict[str, PerBaseScores]:

@@ -154,7 +154,10 @@ def _named_files(*keys: str) -> Callable[[Config], list[Path]]:
 
 
 def _element_files(config: Config) -> list[Path]:
-    return [] if config.elements.source == "promoters" else _named_files("elements.source")(config)
+    source = config.elements.source
+    if source in (None, "promoters"):
+        return []
+    return [locate(str(source), "elements.source names it; it is promoters, or a BED file")]
 
 
 #: What decides how many samples make a step.

@@ -73,6 +73,8 @@ def pack_tasks(run: Path, out: Path, seed: int) -> dict[str, dict[str, Any]]:
             continue
         table = pd.read_parquet(path)
         table = table[[column for column in table.columns if not str(column).startswith(_SCORES)]]
+        # Ids of the user's own, where a table has them, need not be unique.
+        table = table.drop(columns="id", errors="ignore")
         table.insert(0, "id", task.identify(table))
         if table["id"].duplicated().any():
             raise InputError(f"{path} has two rows with the id {table['id'][table['id'].duplicated()].iloc[0]}")

@@ -84,8 +84,8 @@ def _findings(experiment: Experiment, labels: Mapping[str, str]) -> list[str]:
             found.append(f"No correlation of the {labels[name]}'s score with the measured value could be shown.")
         elif partial.sign != spearman.sign:
             found.append(
-                f"What the {labels[name]}'s score has in common with the measured value could not be told from GC and "
-                "length."
+                f"Given GC and length, no correlation of the {labels[name]} model's score with the measured value "
+                f"could be shown ({bracketed(partial, signed=True)})."
             )
         below = [
             labels[other]
@@ -94,7 +94,7 @@ def _findings(experiment: Experiment, labels: Mapping[str, str]) -> list[str]:
         ]
         if below:
             found.append(
-                f"The {labels[name]}'s score correlates less positively with the measured value than "
+                f"The {labels[name]} model's score correlates less positively with the measured value than "
                 f"{' and '.join(below)}."
             )
     change = experiment.differences.get(("adapted", "base"))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from evaluation.artefacts.facts import RunFacts
+from evaluation.artefacts.splits import told_of_train
 from evaluation.browser.section import browser_section
 from evaluation.drawing import learning
 from evaluation.drawing.section import ranking_section, window_section
@@ -53,16 +55,25 @@ def sections(findings: Findings, run: Path, settings: Settings) -> list[Section]
     )
     if findings.browser is not None:
         parts.append(browser_section(findings.browser, labels))
-    return [*parts, *_tasks(findings, settings), *_background(findings)]
+    return [*parts, *_tasks(findings, run, settings), *_background(findings)]
 
 
-def _tasks(findings: Findings, settings: Settings) -> list[Section]:
+def _tasks(findings: Findings, run: Path, settings: Settings) -> list[Section]:
     """Those parts whose stages ran."""
-    labels, parts = findings.labels, []
+    labels = findings.labels
+    parts: list[Section] = []
     if findings.variants is not None:
-        parts.append(variants.section(findings.variants, labels, settings.confidence))
+        part = variants.section(findings.variants, labels, settings.confidence)
+        # Coordinates in a reference of one's own say nothing of this genome's split.
+        own = findings.facts.setting("variants", "variants", "fasta") is not None
+        table = findings.variants.scored.table
+        told = None if own else told_of_train(run / "prepare", table["seqid"], table["position"], "variants")
+        parts.append(replace(part, remarks=[*([told] if told else []), *part.remarks]))
     if findings.elements is not None:
-        parts.append(elements.section(findings.elements, labels))
+        part = elements.section(findings.elements, labels)
+        table = findings.elements.table[findings.elements.table["set"] == "element"]
+        told = told_of_train(run / "prepare", table["seqid"], table["start"], "elements")
+        parts.append(replace(part, remarks=[*([told] if told else []), *part.remarks]))
     if findings.experiment is not None:
         parts.append(experiment.section(findings.experiment, labels))
     if findings.generation is not None:

@@ -132,8 +132,12 @@ def _against_baselines(comparison: Comparison, model: str, order: int) -> list[s
         "markov": f"the order-{order} Markov model fitted on the train split",
         "copy": "copying from the train split",
     }
-    found = [(name, comparison.difference(model, baseline)) for baseline, name in names.items()]
-    return [_against(difference.gain, name) for name, difference in found if difference is not None]
+    found = {baseline: comparison.difference(model, baseline) for baseline in names}
+    markov, copy = found["markov"], found["copy"]
+    if markov is not None and copy is not None and copy.gain == markov.gain:
+        # No window had anything to copy: that is no second victory.
+        del found["copy"]
+    return [_against(difference.gain, names[name]) for name, difference in found.items() if difference is not None]
 
 
 def _against(gain: Interval, baseline: str) -> str:

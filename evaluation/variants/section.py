@@ -87,8 +87,10 @@ def _remarks(effects: VariantEffects, names: Mapping[str, str]) -> list[str]:
         if ranking.left_out:
             without = plural(ranking.left_out, "labelled variant")
             remarks.append(f"{without} without a score of every model are in no comparison.")
-        remarks += _comparisons("AUROC", ranking.differences, scored.models, names)
-    return remarks + _comparisons("Spearman's correlation", effects.overall.difference, scored.models, names)
+        own = {name: area.low > 0.5 for name, area in ranking.auroc.items()}
+        remarks += _comparisons("AUROC", ranking.differences, own, scored.models, names)
+    own = {name: rho.sign > 0 for name, rho in effects.overall.spearman.items()}
+    return remarks + _comparisons("Spearman's correlation", effects.overall.difference, own, scored.models, names)
 
 
 def _is_below(ranking: Ranking, model: str) -> bool:
@@ -106,15 +108,24 @@ def _below_chance(effects: VariantEffects, model: str, names: Mapping[str, str])
 
 
 def _comparisons(
-    measure: str, differences: Mapping[tuple[str, str], Interval], models: tuple[str, ...], names: Mapping[str, str]
+    measure: str,
+    differences: Mapping[tuple[str, str], Interval],
+    is_above_chance: Mapping[str, bool],
+    models: tuple[str, ...],
+    names: Mapping[str, str],
 ) -> list[str]:
-    """What the paired differences say, in words."""
+    """What the paired differences say, in words.
+
+    A model that is not above chance itself is above nothing: a regression that has learnt nothing is a little below
+    chance out of its folds.
+    """
     pairs = [("adapted", "base")] + [(model, other) for model in models for other in ("markov", "kmer")]
     sentences = []
     for one, other in pairs:
         difference = differences.get((one, other), _UNDEFINED)
         if difference.defined:
-            verdict = {1: "is above", -1: "is below", 0: "cannot be told from"}[difference.sign]
+            sign = difference.sign if difference.sign < 0 or is_above_chance.get(one, False) else 0
+            verdict = {1: "is above", -1: "is below", 0: "cannot be told from"}[sign]
             sentences.append(f"{names[one]} {verdict} {names[other]} ({bracketed(difference, signed=True)})")
     return [f"Paired differences of {measure}: " + "; ".join(sentences) + "."] if sentences else []
 

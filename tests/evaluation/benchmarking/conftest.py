@@ -40,7 +40,9 @@ def add_tasks(run: Path) -> None:
     elements = pd.DataFrame(
         {"element_id": [f"e{row % 20}" for row in range(rows)], "set": kinds, "score_base": 1.0, "sequence": sequences}
     )
-    for name, table in (("variants", variants), ("elements", elements)):
+    measured = {"value": generator.normal(size=rows), "group": None, "gc": 0.5, "length": 80, "score_base": -1.3}
+    experiment = pd.DataFrame({"row": range(2, rows + 2), "id": None, "sequence": sequences} | measured)
+    for name, table in (("variants", variants), ("elements", elements), ("experiment", experiment)):
         (run / name).mkdir()
         table.to_parquet(run / name / f"{name}.parquet", index=False)
 

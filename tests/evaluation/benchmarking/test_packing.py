@@ -23,7 +23,8 @@ def test_packing_twice_gives_the_same_bytes(packed: tuple[Path, Path], tmp_path:
     assert {name for name in names if (first / name).read_bytes() != (tmp_path / name).read_bytes()} == set()
     assert set(names) == {
         "README.md", "baselines.parquet", "bases.npy", "benchmark.json", "classes.npy", "results.csv",
-        "results_by_class.csv", "split.parquet", "tasks/elements.parquet", "tasks/variants.parquet", "windows.fa.gz",
+        "results_by_class.csv", "split.parquet", "tasks/elements.parquet", "tasks/experiment.parquet",
+        "tasks/variants.parquet", "windows.fa.gz",
         "windows.parquet",
     }  # fmt: skip
 
@@ -60,7 +61,7 @@ def test_the_manifest_tells_where_all_came_from(packed: tuple[Path, Path]) -> No
     assert (manifest["name"], manifest["version"], manifest["format"]) == ("toy", "1.0", 1)
     assert (manifest["windows"], manifest["bases_scored"]) == (30, 30 * 199)
     assert manifest["split"]["by"] == "block, 3 groups"
-    assert set(manifest["tasks"]) == {"variants", "elements"}
+    assert set(manifest["tasks"]) == {"variants", "elements", "experiment"}
     assert set(manifest["files"]) == {
         str(path.relative_to(packed[1]))
         for path in packed[1].rglob("*")

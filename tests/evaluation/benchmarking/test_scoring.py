@@ -176,5 +176,5 @@ def test_unknown_tasks_and_rows(bench: Benchmark, tmp_path: Path) -> None:
     (tmp_path / "v.csv").write_text(f"id,score\n{rows}")
     with pytest.raises(InputError, match="1 scores are of no row of the task variants, such as v60"):
         score_task(bench, tmp_path / "v.csv", "mine", DATE, "variants")
-    with pytest.raises(InputError, match="has no task folding; it has: elements, variants"):
+    with pytest.raises(InputError, match="has no task folding; it has: elements, experiment, variants"):
         score_task(bench, tmp_path / "v.csv", "mine", DATE, "folding")

@@ -15,7 +15,7 @@ from evaluation.experiment.analysis import Experiment, analyse, metrics, read
 from evaluation.experiment.section import section
 from workflow.artifacts import InputError, write_json
 
-LABELS = {"base": "base model", "adapted": "adapted model", "markov": "Markov order 2", "kmer": "k-mer regression"}
+LABELS = {"base": "base", "adapted": "adapted", "markov": "Markov order 2", "kmer": "k-mer regression"}
 
 
 def measurements(rows: int, seed: int = 0, models: tuple[str, ...] = ("base", "adapted")) -> pd.DataFrame:
@@ -123,16 +123,19 @@ def test_the_section_claims_what_the_intervals_allow(baseline: MarkovModel) -> N
     assert below in remarks
     table["score_base"] = table["gc"] + 1e-3 * noise[0]
     remarks = " ".join(section(analysed(table, baseline), LABELS).remarks)
-    assert "in common with the measured value could not be told from GC and length" in remarks
+    assert (
+        "Given GC and length, no correlation of the base model's score with the measured value could be shown ("
+        in remarks
+    )
 
 
 def test_tables_hold_every_score_and_difference(baseline: MarkovModel) -> None:
     correlations, differences = section(analysed(measurements(40), baseline), LABELS).tables
     assert [row[0] for row in correlations.rows] == [
-        *("base model", "adapted model", "Markov order 2 (baseline)", "k-mer regression (baseline)")
+        *("base", "adapted", "Markov order 2 (baseline)", "k-mer regression (baseline)")
     ]
     assert all(len(row) == len(correlations.columns) and "[" in row[1] for row in correlations.rows)
-    assert differences.rows[0][0] == "adapted model − base model" and len(differences.rows) == 5
+    assert differences.rows[0][0] == "adapted − base" and len(differences.rows) == 5
 
 
 def test_too_few_rows_are_told_and_not_drawn(baseline: MarkovModel) -> None:
@@ -174,6 +177,4 @@ def test_the_forest_shows_every_interval() -> None:
         (part.low, part.high) for correlation in found.correlations.values() for part in vars(correlation).values()
     }
     assert drawn == wanted
-    assert [label.get_text().split("\n")[0] for label in right.get_yticklabels()] == [
-        *("adapted model", "adapted model", "base model")
-    ]
+    assert [label.get_text().split("\n")[0] for label in right.get_yticklabels()] == [*("adapted", "adapted", "base")]

@@ -132,6 +132,12 @@ def test_the_caller_says_what_was_held_out_and_what_was_forgotten() -> None:
     assert said.headline.endswith("; forgetting on rice +0.4 %.")
 
 
+def test_copying_nothing_is_no_second_victory() -> None:
+    found = scores(base=1.3 + noise(), adapted=1.2 + noise(seed=1), markov=1.4, copy=1.4)
+    _, said = verdict(found)
+    assert "it beats the order-5 Markov model" in said.headline and "copying" not in said.headline
+
+
 @pytest.mark.parametrize(
     ("coding", "words"),
     [
