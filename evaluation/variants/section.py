@@ -124,8 +124,9 @@ def _comparisons(
     for one, other in pairs:
         difference = differences.get((one, other), _UNDEFINED)
         if difference.defined:
-            sign = difference.sign if difference.sign < 0 or is_above_chance.get(one, False) else 0
-            verdict = {1: "is above", -1: "is below", 0: "cannot be told from"}[sign]
+            verdict = {1: "is above", -1: "is below", 0: "cannot be told from"}[difference.sign]
+            if difference.sign > 0 and not is_above_chance.get(one, False):
+                verdict = "is not shown to be above chance, and so not better than"
             sentences.append(f"{names[one]} {verdict} {names[other]} ({bracketed(difference, signed=True)})")
     return [f"Paired differences of {measure}: " + "; ".join(sentences) + "."] if sentences else []
 

@@ -8,9 +8,10 @@ import pytest
 
 from evaluation.drawing.style import applied
 from evaluation.page.layout import Section
+from evaluation.statistics.bootstrap import Interval
 from evaluation.variants.effects import assess
 from evaluation.variants.reading import ScoredVariants
-from evaluation.variants.section import section
+from evaluation.variants.section import _comparisons, section
 from tests.evaluation.variants.conftest import Make, MarkovOfOrderTwo
 
 LABELS = {"base": "base", "adapted": "adapted", "markov": "Markov order 2"}
@@ -125,3 +126,13 @@ def test_the_figure_counts_what_has_a_score(made: Make, markov: MarkovOfOrderTwo
         for label in told(replace(scored, table=table), markov).pictures[0].figure.axes[0].get_yticklabels()
     ]
     assert names[0] == f"bad\nn = {bad - 5} to {bad}"
+
+
+def test_nothing_is_above_a_baseline_that_is_not_above_chance_itself() -> None:
+    differences = {("base", "kmer"): Interval(0.5, 0.1, 0.8), ("base", "markov"): Interval(-0.2, -0.3, -0.1)}
+    names = {"base": "base", "kmer": "k-mers", "markov": "Markov"}
+    (told,) = _comparisons("AUROC", differences, {"base": False}, ("base",), names)
+    assert "base is below Markov (" in told
+    assert "base is not shown to be above chance, and so not better than k-mers (" in told
+    (told,) = _comparisons("AUROC", differences, {"base": True}, ("base",), names)
+    assert "base is above k-mers (" in told
