@@ -12,6 +12,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 from omegaconf import MISSING
 
+from workflow.command import resolve
 from workflow.config import (
     STAGES,
     BackendConfig,
@@ -32,7 +33,6 @@ from workflow.config import (
 )
 from workflow.errors import InputError
 from workflow.pipeline import PIPELINE
-from workflow.run import resolve
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 OPTIONS = sorted(CONFIGS.glob("*/*.yaml"))

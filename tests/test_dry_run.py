@@ -10,10 +10,10 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
+from workflow.command import resolve
 from workflow.config import register_schema
 from workflow.dry_run import describe, write_commands
 from workflow.pipeline import Run
-from workflow.run import resolve
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 

@@ -13,9 +13,9 @@ import yaml
 from hydra import compose, initialize_config_dir
 from hydra.errors import ConfigCompositionException
 
+from workflow.command import explain, resolve
 from workflow.errors import InputError
 from workflow.pipeline import Run
-from workflow.run import explain, resolve
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 MALFORMED = Path(__file__).resolve().parent / "data" / "malformed"

@@ -20,11 +20,11 @@ from hydra import compose, initialize_config_dir
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from workflow.command import resolve
 from workflow.config import SPLITS
 from workflow.dataset.megatron import TokenFile
 from workflow.genome.sequences import Genome
 from workflow.pipeline import Run
-from workflow.run import resolve
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 COMPLEMENT = str.maketrans("ACGTNacgtn", "TGCANtgcan")

@@ -2,115 +2,34 @@
 
 from __future__ import annotations
 
-import errno
-import os
-import re
-import sys
-from dataclasses import fields
-from difflib import get_close_matches
+from omegaconf import DictConfig
 
-import hydra
-import yaml
-from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-
-from workflow import config as schema
-from workflow.config import Config, register_schema
-from workflow.console import complain, say
+from workflow.command import compose, resolve, told_in_one_line
+from workflow.console import say
 from workflow.dry_run import describe, write_commands
-from workflow.errors import InputError
 from workflow.pipeline import Run
-
-register_schema()
-#: Lines of Hydra's messages that tell of its own workings.
-_ABOUT_HYDRA = ("full_key:", "reference_type=", "object_type=", "Config search path:", "provider=")
-_UNKNOWN_KEY = re.compile(r"Key '([^']*)' not in '(\w+)'")
-_PLUS = re.compile(r"To append to your config use \S+ ")
-#: What the system says of a folder or disk that the user can mend.
-_ERRNO_OF_USERS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EEXIST)
 
 
 def main() -> None:
     """Compose the configuration and run the stages; exit code 2 and one line for what a user can mend."""
-    wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
-    # Else Hydra prints its errors itself, in several lines, and exits with 1.
-    os.environ["HYDRA_FULL_ERROR"] = "1"
-    composed: list[DictConfig] = []
-    try:
-        # Called for nothing where Hydra is only asked to show something, as with --help.
-        hydra.main(version_base="1.3", config_path="../configs", config_name="config")(composed.append)()
-    except (HydraException, OmegaConfBaseException, yaml.YAMLError, UnicodeDecodeError) as error:
-        if wants_traceback:
-            raise
-        complain(f"error: {explain(error)}")
-        sys.exit(2)
-    for settings in composed:
-        run_stages(settings, wants_traceback or bool(settings.debug))
+    if (settings := compose()) is not None:
+        with told_in_one_line(show_traceback=bool(settings.debug)):
+            run_stages(settings)
 
 
-def explain(error: Exception) -> str:
-    """What is wrong with the settings, in one line, when Hydra could not compose them."""
-    if isinstance(error, yaml.MarkedYAMLError) and (mark := error.problem_mark):
-        return f"{mark.name}, line {mark.line + 1}: not YAML ({error.problem or error.context})"
-    if isinstance(error, UnicodeDecodeError):
-        return "a configuration file is not UTF-8 text; save it as UTF-8"
-    causes = [error, *((error.__cause__,) if error.__cause__ else ())]
-    lines = [line.strip() for cause in causes for line in str(cause).splitlines()]
-    told = " ".join(line for line in lines if line and not line.startswith(_ABOUT_HYDRA))
-    if match := _UNKNOWN_KEY.search(told):
-        # Adding it with a plus, as Hydra proposes, works for entries of dictionaries only.
-        told = _PLUS.sub("", told) + _nearest(*match.groups())
-    return told
-
-
-def _nearest(key: str, section: str) -> str:
-    """The keys of a section of the schema that are spelt nearly so."""
-    known = [field.name for field in fields(getattr(schema, section, None) or Config)]
-    near = get_close_matches(key, known, n=2)
-    return f"; did you mean {' or '.join(near)}?" if near else f"; it has {', '.join(known)}"
-
-
-def run_stages(settings: DictConfig, show_traceback: bool) -> None:
+def run_stages(settings: DictConfig) -> None:
     """Run the stages that the settings ask for."""
-    try:
-        config = resolve(settings)
-        run = Run(config)
-        if config.dry_run:
-            say(describe(run))
-            say(f"commands: {write_commands(run)}")
-            run.preflight(run.plan())
-            return
-        run.execute()
-        report = run.folder / "evaluate" / "report.html"
-        if "evaluate" in config.stages:
-            say(f"report: {report.resolve()}")
-    except KeyboardInterrupt:
-        complain("stopped; the same command goes on from what is there")
-        sys.exit(130)
-    except (InputError, OSError) as error:
-        if show_traceback or not (isinstance(error, InputError) or error.errno in _ERRNO_OF_USERS):
-            raise
-        complain(f"error: {error}")
-        sys.exit(2)
-
-
-def resolve(settings: DictConfig) -> Config:
-    """The typed configuration of what Hydra composed.
-
-    Raises
-    ------
-    InputError
-        A value is missing, of the wrong type, or does not go with another.
-    """
-    try:
-        if missing := sorted(OmegaConf.missing_keys(settings)):
-            raise InputError(f"{missing[0]} is not set: give {missing[0]}=…")
-        config = OmegaConf.to_object(settings)
-    except OmegaConfBaseException as error:
-        raise InputError(f"{error.full_key or 'configuration'}: {str(error).splitlines()[0]}") from None
-    assert isinstance(config, Config)
-    return config
+    config = resolve(settings)
+    run = Run(config)
+    if config.dry_run:
+        say(describe(run))
+        say(f"commands: {write_commands(run)}")
+        run.preflight(run.plan())
+        return
+    run.execute()
+    report = run.folder / "evaluate" / "report.html"
+    if "evaluate" in config.stages:
+        say(f"report: {report.resolve()}")
 
 
 if __name__ == "__main__":

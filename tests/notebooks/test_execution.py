@@ -14,8 +14,8 @@ from hydra import compose, initialize_config_dir
 from evaluation import notebooks
 from evaluation.findings import Settings, collect
 from workflow.artifacts import publish, write_json
+from workflow.command import resolve
 from workflow.pipeline import Run
-from workflow.run import resolve
 
 ROOT = Path(__file__).parent.parent.parent
 SMALL = (

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 
+from workflow.command import resolve
 from workflow.config import Config
 from workflow.pipeline import Run
-from workflow.run import resolve
 
 CONFIGS = Path(__file__).parent.parent.parent / "configs"
 Configure = Callable[..., Config]

@@ -17,11 +17,11 @@ from hydra.core.global_hydra import GlobalHydra
 
 from tests.emulator import install, write_tokenizer
 from workflow.artifacts import PerBaseScores, read_json, read_manifest
+from workflow.command import resolve
 from workflow.config import Config, register_schema
 from workflow.dry_run import write_commands
 from workflow.errors import GateError, InputError, ToolError
 from workflow.pipeline import Run
-from workflow.run import resolve
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 VERSIONS = {"nemo2": "2.7.1", "mbridge": "2026.05"}

@@ -36,7 +36,7 @@ from workflow.pipeline import PIPELINE, Run
 from workflow.stages.context import StageContext
 from workflow.stages.download import download
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 PHIX = ROOT / "data" / "demo" / "phix174_NC_001422.1.fa"
 UNCHANGED = "done with the same settings and inputs"
 
