@@ -42,6 +42,7 @@ __all__ = [
     "read_table",
     "recover",
     "run_lock",
+    "waiting_lock",
     "write_json",
     "write_text",
 ]
@@ -138,6 +139,15 @@ def run_lock(folder: Path) -> Iterator[None]:
         except BlockingIOError:
             raise InputError(f"another process works on {folder}: wait for it, or give run_name=…") from None
         os.set_inheritable(file.fileno(), True)
+        yield
+
+
+@contextmanager
+def waiting_lock(target: Path) -> Iterator[None]:
+    """Let one process at a time make `target`; the others wait."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with (target.parent / f".{target.name}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 

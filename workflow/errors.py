@@ -10,8 +10,23 @@ class InputError(ValueError):
 
 
 class GateError(InputError):
-    """A gate saw that the numbers to come would be meaningless."""
+    """A gate saw that the numbers to come would be meaningless.
+
+    Parameters
+    ----------
+    message : str
+    gate : str
+        Its name in the section `gates` of the configuration.
+    """
+
+    def __init__(self, message: str, gate: str = "") -> None:
+        super().__init__(message)
+        self.gate = gate
 
 
 class ToolError(InputError):
     """A program that was started failed, hung, or left something unusable; the message says where its log is."""
+
+
+class MemoryShortageError(ToolError):
+    """A program that was started asked for more memory than the GPU or the machine has."""

@@ -70,7 +70,7 @@ class GateLog:
             return
         message = f"gate {name}: saw {saw}, limit {limit}. {why}"
         if self.actions.get(name, "stop") == "stop":
-            raise GateError(f"{message} Override with gates.{name}=warn.")
+            raise GateError(f"{message} Override with gates.{name}=warn.", name)
         if not told_before:
             say(f"  WARNING {message}")
 

@@ -16,17 +16,13 @@ from tests.server import Server, serving
 from workflow.artifacts import MANIFEST, describe_file, fingerprint, read_json, read_manifest, write_json
 from workflow.config import (
     STAGES,
-    BackendConfig,
     Config,
     ElementsConfig,
     ExperimentConfig,
     GatesConfig,
-    GenomeConfig,
     InferConfig,
     LoraConfig,
-    ModelConfig,
     SplitConfig,
-    TrainConfig,
     VariantsConfig,
     WindowsConfig,
 )
@@ -41,49 +37,9 @@ PHIX = ROOT / "data" / "demo" / "phix174_NC_001422.1.fa"
 UNCHANGED = "done with the same settings and inputs"
 
 
-@pytest.fixture
-def settings(tmp_path: Path) -> Config:
-    """A run on a copy of phiX174, of `prepare`, which `download` goes before, and `preprocess`."""
-    fasta, checkpoint, table = tmp_path / "genome.fa", tmp_path / "model.safetensors", tmp_path / "table.csv"
-    shutil.copy(PHIX, fasta)
-    checkpoint.write_bytes(b"weights")
-    table.write_text("id,value\n")
-    return Config(
-        genome=GenomeConfig(name="phix", fasta=str(fasta), source="the archive"),
-        windows=WindowsConfig(length=256),
-        model=ModelConfig(name="tiny", architecture="tiny", checkpoint=str(checkpoint), context_length=256),
-        backend=BackendConfig(name="local", device="cpu"),
-        train=TrainConfig(method="lora", context_length=256, steps=4, learning_rate=1e-3),
-        variants=VariantsConfig(table=str(table), window=256),
-        elements=ElementsConfig(source="promoters"),
-        experiment=ExperimentConfig(table=str(table), id_column="id"),
-        stage=["prepare", "preprocess"],
-        runs_folder=str(tmp_path / "runs"),
-        run_name="demo",
-    )
-
-
-@pytest.fixture
-def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Puts a stand-in in the place of every stage; the names of those that ran, in order."""
-    names: list[str] = []
-    for stage in STAGES:
-        monkeypatch.setitem(PIPELINE, stage, replace(PIPELINE[stage], run=stand_in(stage, names)))
-    return names
-
-
 def use_real_download() -> None:
     """Takes the stand-in out of the place of `download`."""
     PIPELINE["download"] = replace(PIPELINE["download"], run=download)
-
-
-def stand_in(stage: str, names: list[str]) -> Callable[[StageContext], dict[str, object]]:
-    def run(context: StageContext) -> dict[str, object]:
-        names.append(stage)
-        (context.out / "state").open("a").write(f"{stage}\n")
-        return {"steps": context.config.train.steps}
-
-    return run
 
 
 def run(config: Config, **changes: Any) -> Path:
@@ -101,7 +57,14 @@ def reasons(config: Config, **changes: Any) -> dict[str, str]:
 
 
 def tree(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    """Files in the stages' folders of a run."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.glob("*/**/*")) if path.is_file()
+    }
+
+
+def stages_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.is_dir())
 
 
 def manifests(folder: Path) -> dict[str, bytes]:
@@ -117,7 +80,7 @@ def test_stages_are_published_and_then_skipped(settings: Config, capsys: pytest.
     printed = capsys.readouterr().out
     assert "prepare: not done yet\nprepare: done in" in printed
     assert "  bases                         5,386" in printed
-    assert sorted(path.name for path in folder.iterdir()) == [".lock", "download", "prepare", "preprocess"]
+    assert stages_in(folder) == ["download", "prepare", "preprocess"]
     before = tree(folder)
     run(settings)
     assert tree(folder) == before
@@ -176,7 +139,7 @@ def test_fault_of_a_stage_leaves_nothing_half_written(settings: Config) -> None:
     Path(settings.genome.fasta).write_text(">a\nACGT!\n")
     with pytest.raises(InputError, match=r"genome\.fa, line 2"):
         run(settings)
-    assert sorted(path.name for path in Path(settings.runs_folder, "demo").iterdir()) == [".lock", "download"]
+    assert stages_in(Path(settings.runs_folder, "demo")) == ["download"]
 
 
 def test_fault_of_a_stage_leaves_what_was_published(settings: Config) -> None:
@@ -230,7 +193,7 @@ def test_earlier_stages_are_published_when_a_later_one_fails(
     with pytest.raises(InputError, match=r"^no$"):
         run(settings, stage="all")
     folder = Path(settings.runs_folder, "demo")
-    assert sorted(path.name for path in folder.iterdir()) == [".lock", "download", "prepare", "preprocess"]
+    assert stages_in(folder) == ["download", "prepare", "preprocess"]
     monkeypatch.setitem(PIPELINE, "convert", working)
     run(settings, stage="all")
     assert tuple(ran) == STAGES, "what was done is not done again"

@@ -1,6 +1,6 @@
 """Starting programs: as the launcher wants them, followed while they run, stopped with all they started."""
 
-from workflow.launch.diagnosis import diagnose
+from workflow.launch.diagnosis import diagnose, is_out_of_memory
 from workflow.launch.launchers import prepare
 from workflow.launch.process import PreemptedError, Program, run_program
 from workflow.launch.progress import StepLine, TrainingProgress, parse_step
@@ -13,6 +13,7 @@ __all__ = [
     "TrainingProgress",
     "as_typed",
     "diagnose",
+    "is_out_of_memory",
     "parse_step",
     "prepare",
     "run_program",

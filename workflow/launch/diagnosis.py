@@ -265,6 +265,8 @@ FAILURES = (
         (-11, 139),
     ),
 )
+#: `killed` too: hardly anything but the system kills a program at once.
+_OUT_OF_MEMORY = ("gpu_memory", "host_memory", "killed")
 _PATTERNS = [(failure, re.compile(failure.pattern)) for failure in FAILURES if failure.pattern]
 
 
@@ -283,16 +285,24 @@ def diagnose(lines: Sequence[str], exit_code: int) -> str | None:
     exit_code : int
         Negative for the signal that ended it, as subprocess has it; 0 looks at the lines only.
     """
+    found = _recognise(lines, exit_code)
+    return _tell(*found) if found else None
+
+
+def is_out_of_memory(lines: Sequence[str], exit_code: int) -> bool:
+    """Whether a program asked for more memory than there is, of the GPU or of the machine; arguments as `diagnose`."""
+    found = _recognise(lines, exit_code)
+    return found is not None and found[0].name in _OUT_OF_MEMORY
+
+
+def _recognise(lines: Sequence[str], exit_code: int) -> tuple[Failure, re.Match[str] | None] | None:
     for failure, pattern in _PATTERNS:
         for line in lines:
             if match := pattern.search(line):
-                return _tell(failure, match)
-    for failure in FAILURES:
-        if exit_code in failure.exit_codes:
-            return _tell(failure)
-    return None
+                return failure, match
+    return next(((failure, None) for failure in FAILURES if exit_code in failure.exit_codes), None)
 
 
-def _tell(failure: Failure, match: re.Match[str] | None = None) -> str:
+def _tell(failure: Failure, match: re.Match[str] | None) -> str:
     detail = match.groupdict().get("detail") if match else None
     return f"{failure.what}{f' ({detail.strip()})' if detail else ''}: {failure.remedy}"

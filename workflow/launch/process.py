@@ -17,8 +17,8 @@ from types import FrameType, TracebackType
 from typing import Any, BinaryIO
 
 from workflow.console import complain
-from workflow.errors import ToolError
-from workflow.launch.diagnosis import diagnose
+from workflow.errors import MemoryShortageError, ToolError
+from workflow.launch.diagnosis import diagnose, is_out_of_memory
 from workflow.launch.family import Family
 from workflow.launch.output import Output
 from workflow.launch.shell import as_typed
@@ -297,7 +297,8 @@ def _judge(program: Program, child: _Child) -> None:
         return
     _show_tail(lines)
     reason = diagnose(lines, code) or "no known failure, its last lines are above"
-    raise ToolError(f"{program.label} {_ending(code)}: {reason}; {_log_is(program)}")
+    kind = MemoryShortageError if is_out_of_memory(lines, code) else ToolError
+    raise kind(f"{program.label} {_ending(code)}: {reason}; {_log_is(program)}")
 
 
 def _show_tail(lines: Sequence[str]) -> None:

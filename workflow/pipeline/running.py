@@ -27,6 +27,7 @@ from workflow.artifacts import (
     read_json,
     read_manifest,
     run_lock,
+    waiting_lock,
     write_json,
 )
 from workflow.config import Config
@@ -35,6 +36,7 @@ from workflow.errors import InputError
 from workflow.gates import GateLog
 from workflow.genome.web import hide_secrets
 from workflow.identity import are_awaited, describe_inputs, difference
+from workflow.pipeline.outcome import forget_failure, record_failure
 from workflow.pipeline.table import OPTIONAL, PIPELINE, Stage
 from workflow.preflight import preflight
 from workflow.stages import convert
@@ -44,6 +46,8 @@ from workflow.stages.context import StageContext
 _IN_PLACE = "in_place.json"
 #: Where the logs of tools are until their stage is published, and stay when it fails.
 LOGS = "logs"
+#: What trials of a study have in common, unless their parameters say otherwise.
+_SHARED = ("download", "prepare", "preprocess", "convert")
 _UNCHANGED = "done with the same settings and inputs"
 
 
@@ -91,10 +95,13 @@ class Run:
     ----------
     config : Config
         Resolved and checked.
+    shared : Path, optional
+        Folder in which the stages before the training are made and kept by their fingerprints, so that runs which
+        differ only in what comes after have them once. The run folder gets links to them.
     """
 
-    def __init__(self, config: Config) -> None:
-        self.config = config
+    def __init__(self, config: Config, shared: Path | None = None) -> None:
+        self.config, self.shared = config, shared
         self.folder = Path(config.runs_folder) / config.run_name
         # `prepare` begins with the download of what it reads.
         self._asked = ("download", *config.stages) if "prepare" in config.stages else config.stages
@@ -172,13 +179,15 @@ class Run:
         steps = self.plan()
         gates = self.preflight(steps)
         with run_lock(self.folder):
+            forget_failure(self.folder)
             while steps:
                 step, *steps = steps
                 if step.skip:
                     say(f"{step.stage.name}: skipped, {step.reason}")
                     continue
                 say(f"{step.stage.name}: {step.reason}")
-                self._run(step, gates[step.stage.name])
+                with self._failures_told(step):
+                    self._make(step, gates[step.stage.name])
                 if step.waits:  # only now is known what was downloaded, and so what is to be done with it
                     steps = self.plan()[1:]
 
@@ -232,13 +241,35 @@ class Run:
 
     # ------------------------------------------------------------ running
 
-    def _run(self, step: Step, gates: GateLog) -> None:
-        stage, target = step.stage, self.folder / step.stage.name
+    @contextmanager
+    def _failures_told(self, step: Step) -> Iterator[None]:
+        try:
+            yield
+        except BaseException as error:
+            record_failure(self.folder, step.stage.name, error)
+            raise
+
+    def _make(self, step: Step, gates: GateLog) -> None:
+        """Make a stage in the run folder, or in `shared`, where another run may have made it already."""
+        target = self.folder / step.stage.name
+        if self.shared is None or step.stage.name not in _SHARED:
+            self._run(step, gates, target)
+            return
+        place = self.shared / f"{step.stage.name}-{step.fingerprint[:12]}"
+        with waiting_lock(place):
+            if (place / MANIFEST).exists():
+                say(f"  another run has made it in {place}")
+            else:
+                self._run(step, gates, place)
+        _link(target, place)
+
+    def _run(self, step: Step, gates: GateLog, target: Path) -> None:
+        stage = step.stage
         started, clock = provenance.now(), time.monotonic()
         building = self._in_place(step) if stage.in_place else publish(target)
         with building as out:
             logs = None if stage.in_place else self.folder / LOGS / stage.name
-            context = StageContext(self.config, out, self.folder, gates, logs)
+            context = StageContext(self.config, out, self.folder, gates, logs, target)
             counts = stage.run(context)
             _publish_logs(logs, out)
             step = step.with_downloads()
@@ -297,3 +328,12 @@ def _publish_logs(logs: Path | None, out: Path) -> None:
         os.replace(logs, out / LOGS)
         if not any(logs.parent.iterdir()):
             logs.parent.rmdir()
+
+
+def _link(link: Path, place: Path) -> None:
+    """Let a folder of the run be that which lies in `place`, whatever it was before."""
+    if link.is_symlink():
+        link.unlink()
+    elif link.exists():
+        shutil.rmtree(link)
+    link.symlink_to(os.path.relpath(place.resolve(), link.parent.resolve()))

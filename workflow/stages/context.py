@@ -30,6 +30,8 @@ class StageContext:
         Where the stage's gates report.
     log_folder : Path, optional
         As in `Workplace`.
+    target : Path, optional
+        Where `out` will lie once it is published; in the run folder by default.
     """
 
     config: Config
@@ -37,6 +39,7 @@ class StageContext:
     run: Path
     gates: GateLog = field(default_factory=GateLog)
     log_folder: Path | None = None
+    target: Path | None = None
 
     @cached_property
     def place(self) -> Workplace:

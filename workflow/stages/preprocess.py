@@ -53,7 +53,7 @@ def preprocess(context: StageContext) -> dict[str, object]:
             writers |= {part: parts[part] for part in sorted(parts, key=lambda part: part.copies or 0)}
     writers = {part: writers[part] for split in SPLITS for part in writers if part.split == split}
     shares = _shares(writers, weights)
-    _write_configs(shares, lineages, config.genome.name, out, (context.run / "preprocess").absolute())
+    _write_configs(shares, lineages, config.genome.name, out, (context.target or context.run / "preprocess").absolute())
     left_out = {split: [name for name in weights if name not in mixture.there[split]] for split in SPLITS}
     for split, names in left_out.items():
         for name in names:
