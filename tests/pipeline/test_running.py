@@ -57,10 +57,10 @@ def reasons(config: Config, **changes: Any) -> dict[str, str]:
 
 
 def tree(folder: Path) -> dict[str, bytes]:
-    """Files in the stages' folders of a run."""
-    return {
-        str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.glob("*/**/*")) if path.is_file()
-    }
+    """Files of the stages; what is told of the run beside them changes with each start."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    told = ("failed.json", "run.json")
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files if path.name not in told}
 
 
 def stages_in(folder: Path) -> list[str]:
