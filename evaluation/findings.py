@@ -31,6 +31,7 @@ from evaluation.per_base.features import Features, FeatureTallies
 from evaluation.per_base.stream import Baseline, Tally
 from evaluation.per_base.verdict import Verdict, judge
 from evaluation.preparation.reading import Preparation, read_preparation
+from evaluation.search.section import Search, search_of
 from evaluation.variants import effects
 from evaluation.variants import reading as variants
 from evaluation.variants.effects import VariantEffects
@@ -89,7 +90,7 @@ class Findings:
         The baselines that were fitted.
     outside : dict
         Mean probability mass outside A, C, G, T, by model.
-    forgetting, generation, variants, elements, experiment, browser : objects or None
+    forgetting, generation, variants, elements, experiment, search, browser : objects or None
         None where the run has none.
     """
 
@@ -107,6 +108,7 @@ class Findings:
     variants: VariantEffects | None
     elements: Elements | None
     experiment: Experiment | None
+    search: Search | None
     browser: BrowserFiles | None
 
     @property
@@ -190,6 +192,7 @@ def collect(run: Path, out: Path, settings: Settings) -> Findings:
         variants=task("variants", lambda folder: effects.assess(variants.read(folder), chance, *how)),
         elements=task("elements", lambda folder: contrasts.analyse(folder, chance, *how)),
         experiment=task("experiment", lambda folder: analysis.read(run, chance, *how)),
+        search=search_of(run, out),
         browser=None,
     )
     if tracks is None:

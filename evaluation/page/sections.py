@@ -20,6 +20,7 @@ from evaluation.page.tables import gates_table
 from evaluation.per_base import section as per_base
 from evaluation.per_base import section_features as features
 from evaluation.preparation import reading as preparation
+from evaluation.search import section as search
 from evaluation.variants import section as variants
 
 
@@ -55,7 +56,10 @@ def sections(findings: Findings, run: Path, settings: Settings) -> list[Section]
     )
     if findings.browser is not None:
         parts.append(browser_section(findings.browser, labels))
-    return [*parts, *_tasks(findings, run, settings), *_background(findings)]
+    parts += _tasks(findings, run, settings)
+    if findings.search is not None:
+        parts += search.report_sections(findings.search)
+    return [*parts, *_background(findings)]
 
 
 def _tasks(findings: Findings, run: Path, settings: Settings) -> list[Section]:

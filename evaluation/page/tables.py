@@ -24,6 +24,8 @@ class Table:
         The first so many columns are words (aligned left), the others numbers (aligned right).
     fired : set of int
         Rows set in bold.
+    links : dict
+        Address, relative to the page, of the words at (row, column).
     """
 
     caption: str
@@ -31,6 +33,7 @@ class Table:
     rows: list[list[str]]
     words: int = 1
     fired: set[int] = field(default_factory=set)
+    links: dict[tuple[int, int], str] = field(default_factory=dict)
 
     @property
     def is_long(self) -> bool:

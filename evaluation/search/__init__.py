@@ -1,0 +1,1 @@
+"""The page of a study: what a search over settings found."""
