@@ -46,7 +46,8 @@ def write_commands(run: Run) -> Path:
     for step in run.plan():
         if step.skip:
             continue
-        lines = _tools(run, step)[0]
+        # Processes of the local backend read what this program gives them: it has to start them itself.
+        lines = [] if run.config.backend.name == "local" else _tools(run, step)[0]
         # A stage that is published by the program alone can be followed by one of its own, a tool's cannot.
         own = _own_command(step.stage.name)
         lines, by_hand = (lines, True) if lines else ([f"# {own}" if by_hand else own], by_hand)
@@ -67,7 +68,7 @@ def _forecast(run: Run, step: Step) -> list[str]:
 
 def _tools(run: Run, step: Step) -> tuple[list[str], list[str]]:
     """Commands, and what a user has to know of them; empty where the stage works in this process."""
-    return ([], []) if step.skip or run.config.backend.name == "local" else run.script(step.stage.name)
+    return ([], []) if step.skip or not run.config.starts_programs(step.stage.name) else run.script(step.stage.name)
 
 
 def _own_command(stage: str) -> str:

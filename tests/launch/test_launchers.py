@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from workflow.config.backend import LauncherConfig, ParallelConfig
+from workflow.config.backend import ParallelConfig
+from workflow.config.launcher import LauncherConfig
 from workflow.errors import InputError
 from workflow.launch.launchers import prepare
 from workflow.launch.process import Program, run_program
@@ -174,7 +175,7 @@ def test_user_without_a_home(fault: Exception, tmp_path: Path, monkeypatch: pyte
     for variable in ("HF_HOME", "BIONEMO_CACHE_DIR"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setattr(Path, "home", no_home)
-    with pytest.raises(InputError, match=r"^launcher=docker keeps downloads in your home.*: set HF_HOME to a folder"):
+    with pytest.raises(InputError, match=r"^a container keeps downloads in your home.*: set HF_HOME to a folder"):
         start(LauncherConfig(name="docker"), CONVERT)
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
     monkeypatch.setenv("BIONEMO_CACHE_DIR", str(tmp_path / "bionemo"))
@@ -199,7 +200,7 @@ def test_links_lead_somewhere_inside_too(tmp_path: Path) -> None:
 
 
 def test_colon_in_a_path(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"a:b cannot be mounted by launcher=docker: its name holds a colon"):
+    with pytest.raises(InputError, match=r"a:b cannot be mounted in a container: its name holds a colon"):
         start(LauncherConfig(name="docker"), TRAIN, mounts=[tmp_path / "a:b"])
 
 

@@ -4,7 +4,7 @@ Each section has a group of YAML files in `configs/` or stands on its defaults h
 wrong type is refused by Hydra; what only shows in the combination of values is checked in `__post_init__`.
 """
 
-from workflow.config.backend import PRECISIONS, BackendConfig, LauncherConfig, ParallelConfig
+from workflow.config.backend import PRECISIONS, BackendConfig, ParallelConfig
 from workflow.config.genome import (
     SPLITS,
     WINDOW_KINDS,
@@ -14,6 +14,7 @@ from workflow.config.genome import (
     WindowsConfig,
     WindowSetConfig,
 )
+from workflow.config.launcher import LauncherConfig
 from workflow.config.model import LoraConfig, ModelConfig, TrainConfig
 from workflow.config.run import STAGES, Config, GatesConfig, register_schema
 from workflow.config.scoring import (
@@ -24,6 +25,9 @@ from workflow.config.scoring import (
     PredictConfig,
     VariantsConfig,
 )
+from workflow.config.steps import StepPlan
+from workflow.config.sweep import SweepConfig
+from workflow.config.tracking import TrackingConfig
 
 __all__ = [
     "PRECISIONS",
@@ -45,6 +49,9 @@ __all__ = [
     "ParallelConfig",
     "PredictConfig",
     "SplitConfig",
+    "StepPlan",
+    "SweepConfig",
+    "TrackingConfig",
     "TrainConfig",
     "VariantsConfig",
     "WindowSetConfig",

@@ -1,4 +1,4 @@
-"""What runs the model: the backend, the devices, and how its programs are started."""
+"""What runs the model: the backend and the devices."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from omegaconf import MISSING
 
-from workflow.config.checks import require, require_choice, require_positive
+from workflow.config.checks import require_choice, require_positive
 
 #: Arithmetic of training and scoring.
 PRECISIONS = ("fp32", "bf16", "fp8")
@@ -59,14 +59,17 @@ class BackendConfig:
 
 @dataclass
 class ParallelConfig:
-    """How NVIDIA's tools spread a model over GPUs.
+    """How a model is spread over devices.
 
     Attributes
     ----------
     nodes, devices : int
-        Machines, and GPUs of each.
+        Machines, and GPUs of each; of the local backend without a GPU, processes of each.
     tensor, pipeline, context : int
-        Sizes of Megatron's parallel groups; what is left of nodes · devices is data parallel.
+        Sizes of Megatron's parallel groups, of NVIDIA's tools alone; what is left of nodes · devices is data parallel.
+    strategy : str
+        How several processes of the local backend train together: `ddp`, each with the whole model, or `fsdp`, each
+        with its part of every layer. The result is the same.
     gpu : str, optional
         Kind of GPU that the run is planned for, where it is not the one that is seen here: one of
         `workflow.preflight.hardware.GPUS`, such as H100-80GB.
@@ -77,10 +80,17 @@ class ParallelConfig:
     tensor: int = 1
     pipeline: int = 1
     context: int = 1
+    strategy: str = "ddp"
     gpu: str | None = None
 
     def __post_init__(self) -> None:
         require_positive("parallel", self, "nodes", "devices", "tensor", "pipeline", "context")
+        require_choice("parallel.strategy", self.strategy, ("ddp", "fsdp"))
+
+    @property
+    def processes(self) -> int:
+        """Devices of all machines; of the local backend, the processes that train together."""
+        return self.nodes * self.devices
 
     @property
     def model_parallel(self) -> int:
@@ -90,52 +100,4 @@ class ParallelConfig:
     @property
     def data_parallel(self) -> int:
         """Copies of the model that train side by side."""
-        return max(1, self.nodes * self.devices // self.model_parallel)
-
-
-@dataclass
-class LauncherConfig:
-    """How the programs of NVIDIA's tools are started.
-
-    Attributes
-    ----------
-    name : str
-        `process`: on this machine. `torchrun`: by torchrun, for several machines. `docker`: inside a new
-        container.
-    image : str
-        Container image.
-    gpus : str
-        `--gpus` of docker.
-    mounts : list of str
-        Further `HOST:CONTAINER` mounts; the folders of the run, the data and this project are always mounted.
-    patched : bool
-        Whether the image has the patch `nemo2-lora-recompute`, as those of `docker/Dockerfile` have.
-    user : bool
-        Run as the user who calls, not as root.
-    shm_size : str
-        Shared memory of the container, which data loaders need.
-    rendezvous : str
-        HOST:PORT of the first machine for torchrun.
-    node_rank : int
-        Number of this machine, from 0, the one that runs this program. On the others one types the lines that
-        `dry_run=true` writes there.
-    environment : dict
-        Further environment variables.
-    """
-
-    name: str = "process"
-    image: str = "nvcr.io/nvidia/clara/bionemo-framework:2.7.1"
-    gpus: str = "all"
-    mounts: list[str] = field(default_factory=list)
-    patched: bool = False
-    user: bool = True
-    shm_size: str = "16g"
-    rendezvous: str = "127.0.0.1:29500"
-    node_rank: int = 0
-    environment: dict[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        require_choice("launcher.name", self.name, ("process", "torchrun", "docker"))
-        require(self.node_rank >= 0, f"launcher.node_rank={self.node_rank} must not be negative")
-        for mount in self.mounts:
-            require(":" in mount, f"launcher.mounts: {mount} is not HOST:CONTAINER")
+        return max(1, self.processes // self.model_parallel)

@@ -8,6 +8,7 @@ from omegaconf import MISSING
 
 from workflow.config.backend import PRECISIONS
 from workflow.config.checks import require, require_choice, require_positive, require_share
+from workflow.config.steps import StepPlan
 
 
 @dataclass
@@ -82,7 +83,16 @@ class TrainConfig:
     context_length : int
         Bases of a training sample.
     steps, batch_size, accumulate : int
-        Optimizer steps; samples of one forward pass; forward passes of a step.
+        Optimizer steps; samples of one forward pass of one process; forward passes of a step.
+    tokens : int, optional
+        Budget in bases, in place of `steps`: as many steps as it pays for, every sample counted in full.
+    batch_ramp : float
+        Share of the steps over which a step grows to its full size (`StepPlan`); 0 for none.
+    batch_ramp_start : int, optional
+        Samples of the first step, and by how many it grows; by default those of one forward pass of all processes.
+    seed : int
+        Of what is random in training: `seed`, unless it is set. With another one, a run has the same data and base
+        weights.
     learning_rate, min_learning_rate_share, warmup_steps : float, float, int
         Linear warm-up, then a cosine down to `min_learning_rate_share · learning_rate`.
     weight_decay, clip : float
@@ -106,8 +116,12 @@ class TrainConfig:
     method: str = MISSING
     context_length: int = MISSING
     steps: int = MISSING
+    tokens: int | None = None
     batch_size: int = 8
     accumulate: int = 1
+    batch_ramp: float = 0.0
+    batch_ramp_start: int | None = None
+    seed: int = 42
     learning_rate: float = MISSING
     min_learning_rate_share: float = 0.1
     warmup_steps: int = 20
@@ -127,8 +141,35 @@ class TrainConfig:
         require_choice("train.precision", self.precision, PRECISIONS)
         counts = ("context_length", "steps", "batch_size", "accumulate", "validate_every", "validation_samples")
         require_positive("train", self, *counts, "clip")
-        require_share("train", self, "reverse_complement", "repeat_weight", "min_learning_rate_share")
+        shares = ("reverse_complement", "repeat_weight", "min_learning_rate_share", "batch_ramp")
+        require_share("train", self, *shares)
         require(self.warmup_steps >= 0, f"train.warmup_steps={self.warmup_steps} must not be negative")
         require(self.learning_rate >= 0, f"train.learning_rate={self.learning_rate} must not be negative")
-        if self.early_stopping is not None:
-            require_positive("train", self, "early_stopping")
+        require(0 <= self.seed < 2**32, f"train.seed={self.seed} must lie between 0 and 2**32 − 1")
+        given = [key for key in ("tokens", "batch_ramp_start", "early_stopping") if getattr(self, key) is not None]
+        require_positive("train", self, *given)
+
+    def plan(self, copies: int) -> StepPlan:
+        """The samples of every step, with `copies` processes that each train on samples of their own.
+
+        Raises
+        ------
+        InputError
+            `tokens` does not pay for one step, or `batch_ramp_start` is no number of whole forward passes.
+        """
+        together = self.batch_size * copies
+        samples, first = together * self.accumulate, self.batch_ramp_start or together
+        require(
+            first % together == 0 and first <= samples,
+            f"train.batch_ramp_start={first} must be a multiple of the {together} samples of one forward pass of all "
+            f"processes, and no more than the {samples} of a full step",
+        )
+        if self.tokens is None:
+            return StepPlan.of(self.steps, samples, first, self.batch_ramp)
+        plan = StepPlan.within(self.tokens // self.context_length, samples, first, self.batch_ramp)
+        require(
+            plan.steps > 0,
+            f"train.tokens={self.tokens} is less than one step of {samples} samples × {self.context_length} bases = "
+            f"{samples * self.context_length}: give more, or a smaller train.batch_size or train.accumulate",
+        )
+        return plan

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, OmegaConf
 
-from workflow.config.backend import BackendConfig, LauncherConfig, ParallelConfig
+from workflow.config.backend import BackendConfig, ParallelConfig
 from workflow.config.checks import require, require_choice, require_name
 from workflow.config.genome import GenomeConfig, MixtureConfig, SplitConfig, WindowsConfig
+from workflow.config.launcher import LauncherConfig
 from workflow.config.model import ModelConfig, TrainConfig
 from workflow.config.scoring import (
     ElementsConfig,
@@ -20,6 +21,9 @@ from workflow.config.scoring import (
     PredictConfig,
     VariantsConfig,
 )
+from workflow.config.steps import StepPlan
+from workflow.config.sweep import SweepConfig
+from workflow.config.tracking import TrackingConfig
 
 STAGES = (
     "download",
@@ -104,6 +108,8 @@ class Config:
     elements: ElementsConfig = field(default_factory=ElementsConfig)
     experiment: ExperimentConfig = field(default_factory=ExperimentConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    sweep: SweepConfig = field(default_factory=SweepConfig)
     gates: GatesConfig = field(default_factory=GatesConfig)
     stage: Any = "all"
     runs_folder: str = "runs"
@@ -135,6 +141,37 @@ class Config:
                 stage not in _TASKS or self.has_work(stage),
                 f"stage={stage} has nothing to do: give {_TASKS.get(stage, '')}",
             )
+        if self.backend != MISSING:
+            self._check_processes()
+        if self.train != MISSING:
+            # The one place where a budget of tokens becomes steps.
+            self.train = replace(self.train, steps=self.step_plan.steps)
+
+    def _check_processes(self) -> None:
+        """Refuse ways of being parallel that the backend does not have."""
+        if self.backend.name != "local":
+            strategy = self.parallel.strategy
+            require(
+                strategy == "ddp",
+                f"parallel.strategy={strategy} is of backend=local: NVIDIA's tools spread a model by parallel.tensor",
+            )
+            return
+        for key in ("tensor", "pipeline", "context"):
+            size = getattr(self.parallel, key)
+            require(
+                size == 1,
+                f"parallel.{key}={size}: backend=local spreads a model by parallel.devices and parallel.strategy=fsdp "
+                f"alone; leave parallel.{key} out, or use backend=nemo2 or backend=mbridge",
+            )
+
+    @property
+    def step_plan(self) -> StepPlan:
+        """The samples of every optimizer step, over all processes."""
+        return self.train.plan(self.parallel.data_parallel)
+
+    def starts_programs(self, stage: str) -> bool:
+        """Whether a stage starts programs: those of NVIDIA's tools do, and a training of several processes."""
+        return self.backend.name != "local" or (stage == "train" and self.parallel.processes > 1)
 
     def has_work(self, stage: str) -> bool:
         """Whether the settings give a stage something to do; those of `_TASKS` and `train` may have nothing."""
@@ -150,6 +187,16 @@ class Config:
     def computes(self, stage: str) -> bool:
         """Whether a stage computes with the model; `variants` does not where its scores were made elsewhere."""
         return stage in _COMPUTING and not (stage == "variants" and self.variants.scores is not None)
+
+    @property
+    def predicting_processes(self) -> int:
+        """Processes of this machine that share the stage `predict`; NVIDIA's tools start their own."""
+        return self.parallel.devices if self.backend.name == "local" and self.predict.shard is None else 1
+
+    @property
+    def prediction_shards(self) -> int:
+        """Parts that the stage `predict` makes: one a process, where no number is given."""
+        return self.predict.shards if self.predict.shards > 1 else self.predicting_processes
 
     @property
     def stages(self) -> tuple[str, ...]:

@@ -28,6 +28,12 @@ class PredictConfig:
     forgetting : str, optional
         FASTA of other organisms' sequences, named `ORGANISM|RECORD`, on which the models are compared as well; null
         for none.
+    shards : int
+        Parts of about equal numbers of bases that the windows are scored in. What is made of each outlives a killed
+        process, and several processes may share the work. The result is the same.
+    shard : int, optional
+        The only part that this process makes, from 0: for an array job, or another machine. The command without it
+        joins the parts.
     """
 
     windows: str = "tiling"
@@ -36,11 +42,20 @@ class PredictConfig:
     precision: str = "fp32"
     reverse_complement: bool = False
     forgetting: str | None = "data/forgetting/sequences.fa"
+    shards: int = 1
+    shard: int | None = None
 
     def __post_init__(self) -> None:
         require_choice("predict.split", self.split, SPLITS)
         require_choice("predict.precision", self.precision, PRECISIONS)
-        require_positive("predict", self, "batch_tokens")
+        require_positive("predict", self, "batch_tokens", "shards")
+        if self.shard is not None:
+            require(self.shards > 1, f"predict.shard={self.shard} is a part of how many? Give predict.shards=N")
+            require(
+                0 <= self.shard < self.shards,
+                f"predict.shard={self.shard} is none of predict.shards={self.shards}: they count from 0 to "
+                f"{self.shards - 1}",
+            )
 
 
 @dataclass

@@ -209,8 +209,8 @@ FAILURES = (
     Failure(
         "rendezvous",
         "the machines did not meet",
-        "type the torchrun line that dry_run=true writes on each of the parallel.nodes machines, with its own "
-        "launcher.node_rank and the same launcher.rendezvous=HOST:PORT, which all of them can reach",
+        "type the same command on each of the parallel.nodes machines, with its own launcher.node_rank and the same "
+        "launcher.rendezvous=HOST:PORT, which all of them can reach",
         r"Timed out after \d+ seconds waiting for clients|Rendezvous(?:Timeout|Connection)Error"
         r"|client socket has (?:failed|timed out)",
     ),

@@ -8,8 +8,10 @@ import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from workflow.config.backend import LauncherConfig, ParallelConfig
+from workflow.config.backend import ParallelConfig
+from workflow.config.launcher import LauncherConfig
 from workflow.errors import InputError
+from workflow.launch.mounts import make_caches, mounts_of
 from workflow.launch.process import Program
 from workflow.launch.shell import as_typed, is_secret, write_commands
 
@@ -19,8 +21,6 @@ __all__ = ["as_typed", "prepare", "write_commands"]
 _SPREADING = ("train_evo2", "predict_evo2")
 #: Logins that are handed to a container by name, so that their values are never printed.
 _LOGINS = ("HF_TOKEN", "NGC_API_KEY", "NGC_CLI_API_KEY", "WANDB_API_KEY")
-#: Where downloads are kept, below the home folder unless the variable is set: kept beyond the container.
-_CACHES = {"HF_HOME": ".cache/huggingface", "BIONEMO_CACHE_DIR": ".cache/bionemo"}
 #: A place that any user may write to, for the files of one container.
 _HOME_INSIDE = "/tmp"  # noqa: S108
 _LOOPBACK = ("127.0.0.1", "localhost", "::1", "0.0.0.0")  # noqa: S104 it is refused, not listened on
@@ -66,7 +66,7 @@ def prepare(
     tool = Path(argv[0]).name
     # Else a pipe gets the tool's lines in blocks, long after they were printed.
     variables = {"PYTHONUNBUFFERED": "1", **launcher.environment, **environment}
-    _check_names(variables)
+    check_names(variables)
     if launcher.name == "torchrun":
         if processes is not None or tool in _SPREADING:
             argv = [*_torchrun_of_all(launcher, parallel, processes or parallel.devices), *argv]
@@ -74,7 +74,7 @@ def prepare(
     if parallel.nodes > 1:
         raise InputError(
             f"parallel.nodes={parallel.nodes} with launcher={launcher.name}, which starts one machine: use "
-            "launcher=torchrun inside the container, and on the others the lines that dry_run=true writes"
+            "launcher=torchrun on each of them with its own launcher.node_rank, or launcher=slurm"
         )
     if processes is not None:
         # A rendezvous of its own on a free port: two runs on one machine do not meet.
@@ -84,7 +84,8 @@ def prepare(
     return Program(argv, variables, log, folder, tool)
 
 
-def _check_names(variables: Mapping[str, str]) -> None:
+def check_names(variables: Mapping[str, str]) -> None:
+    """Raise InputError unless each is a name of an environment variable."""
     for name in variables:
         if not _NAME.fullmatch(name):
             raise InputError(f"launcher.environment.{name} is no name of an environment variable")
@@ -126,7 +127,7 @@ def _in_container(
     """The `docker run` line. The folders of downloads are made, as docker would make them for root only."""
     name = f"evo2-{re.sub(r'[^A-Za-z0-9_.-]', '-', tool)}-{secrets.token_hex(4)}"
     start = (folder or Path.cwd()).absolute()
-    caches = _make_caches()
+    caches = make_caches()
     inside = {"HOME": _HOME_INSIDE, **{variable: str(cache) for variable, cache in caches.items()}}
     if launcher.user:
         # A user id without an entry in the container's list has no name, which PyTorch asks for.
@@ -141,7 +142,7 @@ def _in_container(
         *(("--shm-size", launcher.shm_size) if launcher.shm_size else ("--ipc=host",)),
         *("--ulimit", "memlock=-1", "--ulimit", "stack=67108864"),
         *(("-u", f"{os.getuid()}:{os.getgid()}") if launcher.user else ()),
-        *_spread("-v", _mounts([start, *mounts, *caches.values()], launcher.mounts)),
+        *_spread("-v", mounts_of([start, *mounts, *caches.values()], launcher.mounts)),
         *("-w", str(start)),
         *_spread("-e", hidden),
         *_spread("-e", (f"{key}={value}" for key, value in inside.items() if key not in hidden)),
@@ -152,46 +153,11 @@ def _in_container(
     return Program(line, secret, log, None, tool, stop=["docker", "stop", name])
 
 
-def _make_caches() -> dict[str, Path]:
-    """The folders of downloads by their variables.
-
-    Raises
-    ------
-    InputError
-        This user has no home, or it cannot be written.
-    """
-    caches = {}
-    for variable, place in _CACHES.items():
-        try:
-            cache = Path(os.environ.get(variable) or Path.home() / place)
-            cache.mkdir(parents=True, exist_ok=True)
-        except (OSError, RuntimeError) as error:
-            raise InputError(
-                f"launcher=docker keeps downloads in your home, which cannot be used ({error}): "
-                f"set {variable} to a folder that can be written"
-            ) from None
-        caches[variable] = cache
-    return caches
-
-
 def _gpus(gpus: str) -> Sequence[str]:
     if gpus in ("", "none"):
         return ()
     # Docker reads a comma as the end of a field, unless it stands in quotation marks.
     return "--gpus", f'"{gpus}"' if "," in gpus else gpus
-
-
-def _mounts(same_inside: Iterable[Path], others: Iterable[str]) -> list[str]:
-    """HOST:CONTAINER of each place; where a path leads through links, that of its end too."""
-    places = {str(place): None for path in same_inside for place in (path.absolute(), path.resolve())}
-    for place in places:
-        if ":" in place:
-            raise InputError(f"{place} cannot be mounted by launcher=docker: its name holds a colon")
-    asked = []
-    for mount in others:
-        host, _, container = mount.partition(":")
-        asked.append(f"{Path(host).expanduser().absolute()}:{container}")
-    return [*(f"{place}:{place}" for place in places), *asked]
 
 
 def _spread(flag: str, values: Iterable[str]) -> list[str]:
