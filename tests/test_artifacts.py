@@ -472,3 +472,14 @@ def test_lock_is_held_by_a_program_that_outlives_its_run(tmp_path: Path) -> None
             return
         time.sleep(0.1)
     raise AssertionError("the lock was not let go")
+
+
+def test_a_lock_is_waited_for_as_long_as_asked(tmp_path: Path) -> None:
+    holds = "import sys, time; from pathlib import Path; from workflow.artifacts import run_lock\n"
+    holds += "with run_lock(Path(sys.argv[1])): print('held', flush=True); time.sleep(2)"
+    with subprocess.Popen([sys.executable, "-c", holds, str(tmp_path)], stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None and other.stdout.readline() == b"held\n"
+        with pytest.raises(InputError, match="another process works on"), run_lock(tmp_path):
+            pass
+        with run_lock(tmp_path, patience_seconds=60):
+            assert other.wait(5) == 0

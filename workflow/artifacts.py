@@ -12,6 +12,7 @@ import json
 import math
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ __all__ = [
     "describe_outputs",
     "fingerprint",
     "open_new_array",
+    "per_base_index",
     "publish",
     "read_json",
     "read_manifest",
@@ -70,6 +72,7 @@ _TEMPORARY_MARK = ".tmp-"
 _OLD_MARK = "-old"
 _HASH_CHUNK_BYTES = 1 << 22
 _REVERSE = "logprobs_reverse.npy"
+_SECONDS_BETWEEN_TRIES = 0.5
 
 
 # ---------------------------------------------------------------- publishing
@@ -121,11 +124,17 @@ def recover(target: Path) -> None:
 
 
 @contextmanager
-def run_lock(folder: Path) -> Iterator[None]:
+def run_lock(folder: Path, patience_seconds: float = 0) -> Iterator[None]:
     """Keep other processes out of a run folder, which is made.
 
     The kernel lets go when this process and the programs that it started have ended, however: a tool that outlives
     a killed run still writes there.
+
+    Parameters
+    ----------
+    folder : Path
+    patience_seconds : float
+        How long another process is waited for.
 
     Raises
     ------
@@ -133,11 +142,16 @@ def run_lock(folder: Path) -> Iterator[None]:
         Another process holds it.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    until = time.monotonic() + patience_seconds
     with (folder / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(f"another process works on {folder}: wait for it, or give run_name=…") from None
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= until:
+                    raise InputError(f"another process works on {folder}: wait for it, or give run_name=…") from None
+                time.sleep(_SECONDS_BETWEEN_TRIES)
         os.set_inheritable(file.fileno(), True)
         yield
 
@@ -303,25 +317,35 @@ class PerBaseWriter:
         where exons are joined).
     reverse : bool
         Whether the windows are read in both directions.
+    rows, reverse_rows : range, optional
+        The windows that are written here in either direction, where the folder holds a part of them; they are still
+        called by their row of `windows`.
     """
 
     folder: Path
     windows: pd.DataFrame
     reverse: bool = False
+    rows: range | None = None
+    reverse_rows: range | None = None
 
     def __post_init__(self) -> None:
-        index = self.windows[["sequence_id", "seqid", "start", "end", "strand", "length"]].reset_index(drop=True)
-        self._offsets = np.concatenate([[0], np.cumsum(index["length"].to_numpy(np.int64))])
-        index.insert(5, "offset", self._offsets[:-1])
-        self.index = index
-        positions = int(self._offsets[-1])
+        everything = range(len(self.windows))
+        rows = everything if self.rows is None else self.rows
+        turned = everything if self.reverse_rows is None else self.reverse_rows
+        self._offsets = np.concatenate([[0], np.cumsum(self.windows["length"].to_numpy(np.int64))])
+        self.index = per_base_index(self.windows.iloc[rows.start : rows.stop])
+        self._first, last = self._offsets[[rows.start, rows.stop]].tolist()
+        self._first_turned, last_turned = self._offsets[[turned.start, turned.stop]].tolist()
+        positions, positions_turned = last - self._first, last_turned - self._first_turned
         self._logprobs = open_new_array(self.folder / "logprobs.npy", (positions, 4), np.float16)
         self._bases = open_new_array(self.folder / "bases.npy", (positions,), np.uint8)
-        self._reverse = open_new_array(self.folder / _REVERSE, (positions, 4), np.float16) if self.reverse else None
+        self._reverse = (
+            open_new_array(self.folder / _REVERSE, (positions_turned, 4), np.float16) if self.reverse else None
+        )
 
     def write(self, row: int, logprobs: np.ndarray, bases: np.ndarray) -> None:
         """Store window `row`: log-probabilities (length, 4) and observed bases (length,) uint8."""
-        start, end = self._offsets[row : row + 2]
+        start, end = self._offsets[row : row + 2] - self._first
         if logprobs.shape != (end - start, 4) or bases.shape != (end - start,):
             raise ValueError(f"window {row} has {end - start} bases, got {logprobs.shape} and {bases.shape}")
         self._logprobs[start:end] = logprobs
@@ -330,7 +354,7 @@ class PerBaseWriter:
     def write_reverse(self, row: int, logprobs: np.ndarray) -> None:
         """Store what the model gave when it read the reverse complement of window `row`, in that direction."""
         assert self._reverse is not None
-        start, end = self._offsets[row : row + 2]
+        start, end = self._offsets[row : row + 2] - self._first_turned
         # The complement of A, C, G, T is T, G, C, A: the columns backwards.
         self._reverse[start:end] = logprobs[::-1, ::-1]
 
@@ -341,6 +365,14 @@ class PerBaseWriter:
         if self._reverse is not None:
             self._reverse.flush()
         self.index.to_parquet(self.folder / "index.parquet", index=False)
+
+
+def per_base_index(windows: pd.DataFrame) -> pd.DataFrame:
+    """The index of `PerBaseWriter` for a table of windows: where the rows of each lie."""
+    index = windows[["sequence_id", "seqid", "start", "end", "strand", "length"]].reset_index(drop=True)
+    ends = np.cumsum(index["length"].to_numpy(np.int64))
+    index.insert(5, "offset", ends - index["length"].to_numpy(np.int64))
+    return index
 
 
 class PerBaseScores:

@@ -13,7 +13,7 @@ import pytest
 
 import workflow
 from tests.server import Server, serving
-from workflow.artifacts import MANIFEST, describe_file, fingerprint, read_json, read_manifest, write_json
+from workflow.artifacts import MANIFEST, describe_file, fingerprint, read_json, read_manifest, run_lock, write_json
 from workflow.config import (
     STAGES,
     Config,
@@ -29,6 +29,7 @@ from workflow.config import (
 from workflow.dry_run import describe
 from workflow.errors import GateError, InputError
 from workflow.pipeline import PIPELINE, Run
+from workflow.stages import predict
 from workflow.stages.context import StageContext
 from workflow.stages.download import download
 
@@ -424,7 +425,7 @@ def test_run_folder_is_locked(settings: Config, ran: list[str], monkeypatch: pyt
     assert refused[0].returncode == 2
     assert refused[0].stdout == ""
     assert refused[0].stderr == f"error: another process works on {folder}: wait for it, or give run_name=…\n"
-    assert sorted(path.name for path in folder.iterdir()) == [".lock", "download", "prepare"]
+    assert stages_in(folder) == ["download", "prepare"]
 
 
 def test_lock_is_let_go(settings: Config, ran: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -696,3 +697,30 @@ def test_gates_of_a_stage_are_in_its_manifest(
     assert [record["name"] for record in records if not record["passed"]] == ["adapters_move"]
     assert {"context_length", "checkpoint_precision", "parallel_sizes"} < {record["name"] for record in records}
     assert json.dumps(records)
+
+
+# ---------------------------------------------------------------- parts of predict
+
+
+def test_a_shard_is_made_beside_a_working_run(
+    settings: Config, ran: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[tuple[int | None, str]] = []
+    monkeypatch.setattr(
+        predict, "predict_shard", lambda context: made.append((context.config.predict.shard, context.fingerprint))
+    )
+    before = replace(settings, stage=["prepare", "preprocess", "convert", "train"])
+    folder = run(before)
+    asked = replace(settings, stage="predict", predict=replace(settings.predict, shards=4, shard=2))
+    with run_lock(folder):
+        run(asked)
+    (step,) = Run(replace(asked, predict=replace(asked.predict, shard=None))).plan()
+    assert made == [(2, step.fingerprint)], "it is a part of what the whole stage would make"
+    assert not (folder / "predict").exists()
+
+
+def test_a_shard_is_of_one_stage(settings: Config, ran: list[str]) -> None:
+    run(replace(settings, stage=["prepare", "preprocess", "convert", "train"]))
+    asked = replace(settings, stage=["convert", "predict"], predict=replace(settings.predict, shards=4, shard=2))
+    with pytest.raises(InputError, match=r"predict\.shard=2 makes a part of one stage: use stage=predict"):
+        run(asked)

@@ -24,6 +24,17 @@ def test_bases_of_a_step(configure: Configure) -> None:
     assert bases_asked(configure(*FEW, "train.accumulate=3")) == 120_000
     on_tools = configure(*FEW, "backend=nemo2", "parallel.nodes=2", "parallel.devices=8", "parallel.tensor=4")
     assert bases_of_step(on_tools) == 4 * 4_000
+    assert bases_of_step(configure(*FEW, "parallel.nodes=2", "parallel.devices=3")) == 6 * 4_000
+
+
+def test_bases_of_a_ramp(configure: Configure) -> None:
+    """Of 10 steps of 12 samples, the first five have 4, 4, 8, 8 and 12: two fewer of those in the ramp."""
+    config = configure(*FEW, "train.accumulate=3", "train.batch_ramp=0.5")
+    assert [config.step_plan.samples_of(step) for step in range(6)] == [4, 4, 8, 8, 12, 12]
+    assert bases_asked(config) == (4 + 4 + 8 + 8 + 12 + 5 * 12) * 1_000
+    (line,) = data_forecast(config, 48_000)
+    formula = "10 steps × 12 samples × 1,000 bases, fewer in the first 5 steps,"
+    assert line == f"data: {formula} = 96 kb, 2 passes over the 48 kb to train on"
 
 
 @pytest.mark.parametrize(

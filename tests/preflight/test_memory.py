@@ -363,3 +363,43 @@ def test_main_memory_is_only_warned_of(
     assert judged(config, "predict") == [] and capsys.readouterr().out == ""
     monkeypatch.setattr(memory, "host_memory", lambda: None)
     assert judged(config, "predict") == [] and capsys.readouterr().out == ""
+
+
+# ---------------------------------------------------------------- processes of the local backend
+
+
+def test_fsdp_spreads_what_is_trained_and_gathers_two_blocks(configure: Configure) -> None:
+    shape = PRESETS["evo2_7b"]
+    local = ("backend=local", "model=evo2_7b", "train=full", "parallel.devices=8")
+    each = estimate_memory(configure(*local), "train", shape)
+    part = estimate_memory(configure(*local, "parallel.strategy=fsdp"), "train", shape)
+    assert each.weights == pytest.approx(4 * shape.parameters)
+    assert part.weights == pytest.approx(4 * shape.parameters * (1 / 8 + 2 / len(shape.pattern)))
+    assert (part.gradients, part.optimizer) == pytest.approx((each.gradients / 8, each.optimizer / 8))
+    assert (part.activations, part.logits) == (each.activations, each.logits)
+    alone = configure("backend=local", "model=evo2_7b", "train=full", "parallel.strategy=fsdp")
+    assert estimate_memory(alone, "train", shape) == each
+    assert estimate_memory(configure(*local, "parallel.strategy=fsdp"), "predict", shape) == estimate_memory(
+        alone, "predict", shape
+    )
+
+
+def test_more_processes_are_a_remedy_of_the_local_backend(configure: Configure) -> None:
+    asked = ("backend=local", "model=evo2_7b", "train=full", "parallel.gpu=A100-80GB", "train.batch_size=1")
+    with pytest.raises(GateError) as caught:
+        judged(configure(*asked), "train")
+    remedy = str(caught.value).partition(" Use ")[2].partition(",")[0]
+    assert "parallel.devices=" in remedy and "parallel.strategy=fsdp" in remedy
+    (result,) = judged(configure(*asked, *remedy.split(" and ")[0].split(), *remedy.split(" and ")[1:]), "train")
+    assert result.passed
+
+
+def test_main_memory_is_that_of_all_processes(
+    configure: Configure, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    need = estimate_memory(configure("backend.device=cpu"), "train", PRESETS["tiny"]).total / GIB
+    monkeypatch.setattr(memory, "host_memory", lambda: HostMemory(10 * need, 3.5 * need))
+    judged(configure("backend.device=cpu", "parallel.devices=3"), "train")
+    assert capsys.readouterr().out == ""
+    judged(configure("backend.device=cpu", "parallel.devices=4"), "train")
+    assert "WARNING about 4 × " in capsys.readouterr().out

@@ -4,7 +4,7 @@ import pytest
 
 from tests.preflight.conftest import Configure
 from workflow.config import Config
-from workflow.errors import GateError
+from workflow.errors import GateError, InputError
 from workflow.gates import GateLog, GateResult
 from workflow.preflight.parallel import check_parallel, tensor_faults
 from workflow.preflight.stages import gpus_of
@@ -21,6 +21,7 @@ def judged(config: Config, stage: str = "train", action: str = "stop") -> GateRe
     "overrides",
     [
         "backend=local",
+        "backend=local parallel.devices=6 parallel.nodes=3 parallel.strategy=fsdp",
         "backend=nemo2",
         "backend=nemo2 parallel.devices=8 parallel.tensor=8",
         "backend=mbridge parallel.devices=8 parallel.nodes=2 parallel.tensor=4 parallel.context=2",
@@ -36,11 +37,6 @@ def test_sizes_that_divide(overrides: str, configure: Configure) -> None:
 @pytest.mark.parametrize(
     ("overrides", "told"),
     [
-        ("backend=local parallel.devices=2", r"parallel\.devices=2 is more than 1, limit one device"),
-        (
-            "backend=local parallel.tensor=2 parallel.nodes=3",
-            r"parallel\.nodes=3 .*; parallel\.tensor=2 is more than 1",
-        ),
         (
             "backend=nemo2 parallel.devices=6 parallel.tensor=4",
             r"6 devices do not divide by tensor · pipeline · context = 4",
@@ -88,6 +84,29 @@ def test_more_devices_than_are_seen(configure: Configure, nvidia_smi: object) ->
     with pytest.raises(GateError, match=r"parallel\.devices=4, but 2 GPUs are seen here"):
         judged(configure("model=evo2_7b", "backend=nemo2", "parallel.devices=4"))
     assert judged(configure("model=evo2_7b", "backend=nemo2", "parallel.devices=4", "parallel.gpu=H200")).passed
+
+
+def test_more_processes_than_gpus_are_seen(configure: Configure, nvidia_smi: object) -> None:
+    assert callable(nvidia_smi)
+    nvidia_smi(r"printf 'NVIDIA H200, 143771, 143000, 550, 9.0\nNVIDIA H200, 143771, 143000, 550, 9.0\n'")
+    assert judged(configure("backend=local", "parallel.devices=2")).passed
+    assert judged(configure("backend=local", "parallel.devices=4", "backend.device=cpu")).passed
+    with pytest.raises(GateError, match=r"parallel\.devices=4, but 2 GPUs are seen here"):
+        judged(configure("backend=local", "parallel.devices=4"))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        ("backend=local parallel.tensor=2", r"^parallel\.tensor=2: backend=local spreads a model by parallel\.devices"),
+        ("backend=local parallel.context=4 parallel.devices=4", r"^parallel\.context=4: backend=local"),
+        ("backend=mbridge parallel.strategy=fsdp", r"^parallel\.strategy=fsdp is of backend=local"),
+        ("backend=local parallel.strategy=zero", r"^parallel\.strategy=zero is not a choice: use one of ddp, fsdp"),
+    ],
+)
+def test_ways_of_being_parallel_that_a_backend_does_not_have(overrides: str, told: str, configure: Configure) -> None:
+    with pytest.raises(InputError, match=told):
+        configure(*overrides.split())
 
 
 def test_every_size_of_one_billion_is_refused() -> None:

@@ -17,7 +17,8 @@ from workflow.gates import GateLog
 from workflow.genome.alphabet import reverse_complement
 from workflow.genome.fasta import sequence_lengths
 from workflow.stages.context import StageContext
-from workflow.stages.predict import forgetting_files, predict
+from workflow.stages.predict import predict
+from workflow.stages.readings import forgetting_files
 from workflow.striped_hyena import load_checkpoint, save_checkpoint
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from tests.stages.conftest import Configure
 from workflow.artifacts import read_manifest
+from workflow.config import Config
 from workflow.errors import GateError, InputError
 from workflow.pipeline import Run
 
@@ -46,3 +47,62 @@ def test_a_diverging_training_is_one_line(configure: Configure) -> None:
     )
     with pytest.raises(InputError, match=r"the training loss is nan at step \d: lower train.learning_rate"):
         Run(config).execute()
+
+
+def fingerprint_of(config: Config) -> str:
+    """Of its training, as the plan of the run has it."""
+    (step,) = [step for step in Run(config).plan() if step.stage.name == "train"]
+    return step.fingerprint
+
+
+ALL = "stage=[prepare,preprocess,convert,train]"
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        ("train.batch_size=4", "train.accumulate=4"),
+        ("train.batch_size=2", "parallel.devices=4", "parallel.nodes=2"),
+        ("train.batch_size=8", "parallel.devices=2", "parallel.strategy=fsdp", "train.activation_checkpointing=true"),
+        ("train.batch_size=16", f"train.tokens={150 * 16 * 1024 + 9}"),
+        ("train.batch_size=16", "train.batch_ramp_start=16"),
+    ],
+)
+def test_how_a_step_is_cut_into_passes_and_processes_is_no_other_training(
+    configure: Configure, same: tuple[str, ...]
+) -> None:
+    assert fingerprint_of(configure(ALL, *same)) == fingerprint_of(configure(ALL, "train.batch_size=16"))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        ("train.batch_size=8",),
+        ("train.batch_size=16", "parallel.devices=2"),
+        ("train.batch_size=16", "train.seed=7"),
+        ("train.batch_size=16", "train.tokens=10_000_000"),
+        ("train.batch_size=4", "train.accumulate=4", "train.batch_ramp=0.1"),
+        ("train.batch_size=4", "train.accumulate=4", "train.batch_ramp=0.1", "train.batch_ramp_start=8"),
+    ],
+)
+def test_what_makes_it_another_training(configure: Configure, other: tuple[str, ...]) -> None:
+    ramp = configure(ALL, "train.batch_size=4", "train.accumulate=4", "train.batch_ramp=0.1")
+    found = fingerprint_of(configure(ALL, *other))
+    assert found != fingerprint_of(configure(ALL, "train.batch_size=16"))
+    assert (found == fingerprint_of(ramp)) == (other[1:] == ("train.accumulate=4", "train.batch_ramp=0.1"))
+
+
+def test_a_run_with_another_seed_of_training_has_the_same_data(configure: Configure) -> None:
+    first, second = (
+        {step.stage.name: step.fingerprint for step in Run(configure(ALL, "seed=5", *more)).plan()}
+        for more in ((), ("train.seed=6",))
+    )
+    assert [name for name in first if first[name] != second[name]] == ["train"]
+
+
+def test_the_tools_train_as_they_are_told(configure: Configure) -> None:
+    """For them, samples of a forward pass and GPUs are part of what they are asked for."""
+    tools = (ALL, "backend=nemo2", "parallel.gpu=H100-80GB")
+    first = fingerprint_of(configure(*tools, "train.batch_size=16"))
+    assert fingerprint_of(configure(*tools, "train.batch_size=8", "train.accumulate=2")) != first
+    assert fingerprint_of(configure(*tools, "train.batch_size=16", f"train.tokens={150 * 16 * 1024}")) == first

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.striped_hyena.conftest import random_bases
-from workflow.backends.training import save_trained
+from workflow.backends.embedded.keeping import save_trained
 from workflow.errors import InputError
 from workflow.striped_hyena import StripedHyena2
 from workflow.striped_hyena.adapters import adapter_shifts, add_lora, load_adapter

@@ -36,11 +36,14 @@ from workflow.errors import InputError
 from workflow.gates import GateLog
 from workflow.genome.web import hide_secrets
 from workflow.identity import are_awaited, describe_inputs, difference
+from workflow.launch.rendezvous import ATTEMPT
 from workflow.pipeline.outcome import forget_failure, record_failure
 from workflow.pipeline.table import OPTIONAL, PIPELINE, Stage
 from workflow.preflight import preflight
-from workflow.stages import convert
+from workflow.registry.records import refresh
+from workflow.stages import convert, predict
 from workflow.stages.context import StageContext
+from workflow.tracking import log_evaluation
 
 #: Written into a stage's folder while it works in place.
 _IN_PLACE = "in_place.json"
@@ -48,6 +51,9 @@ _IN_PLACE = "in_place.json"
 LOGS = "logs"
 #: What trials of a study have in common, unless their parameters say otherwise.
 _SHARED = ("download", "prepare", "preprocess", "convert")
+#: A scheduler starts a job anew before a file system on the network has noticed that the machine is gone which held
+#: the lock.
+_PATIENCE_SECONDS = 300.0
 _UNCHANGED = "done with the same settings and inputs"
 
 
@@ -178,7 +184,10 @@ class Run:
         """
         steps = self.plan()
         gates = self.preflight(steps)
-        with run_lock(self.folder):
+        if self.config.predict.shard is not None:
+            self._make_shard(steps, gates)
+            return
+        with run_lock(self.folder, _PATIENCE_SECONDS if ATTEMPT in os.environ else 0):
             forget_failure(self.folder)
             while steps:
                 step, *steps = steps
@@ -247,7 +256,20 @@ class Run:
             yield
         except BaseException as error:
             record_failure(self.folder, step.stage.name, error)
+            refresh(self.folder)
             raise
+        refresh(self.folder)
+
+    def _make_shard(self, steps: list[Step], gates: dict[str, GateLog]) -> None:
+        """Make one part of the predictions, beside other processes of this run: it takes no lock."""
+        shard, (step, *others) = self.config.predict.shard, steps
+        if others or step.stage.name != "predict":
+            raise InputError(f"predict.shard={shard} makes a part of one stage: use stage=predict, not {self._asked}")
+        if step.skip:
+            say(f"predict: skipped, {step.reason}")
+            return
+        logs = self.folder / LOGS / "predict"
+        predict.predict_shard(self._context(step, gates["predict"], self.folder, logs, self.folder / "predict"))
 
     def _make(self, step: Step, gates: GateLog) -> None:
         """Make a stage in the run folder, or in `shared`, where another run may have made it already."""
@@ -269,7 +291,7 @@ class Run:
         building = self._in_place(step) if stage.in_place else publish(target)
         with building as out:
             logs = None if stage.in_place else self.folder / LOGS / stage.name
-            context = StageContext(self.config, out, self.folder, gates, logs, target)
+            context = self._context(step, gates, out, logs, target)
             counts = stage.run(context)
             _publish_logs(logs, out)
             step = step.with_downloads()
@@ -296,7 +318,14 @@ class Run:
                 **provenance.environment(),
             }
             write_json(out / MANIFEST, manifest)
+        if stage.tidy is not None:
+            stage.tidy(self.folder)
+        if stage.name == "evaluate":
+            log_evaluation(self.config, self.folder)
         say(summary_table(f"{stage.name}: done in {seconds:.1f} s", counts))
+
+    def _context(self, step: Step, gates: GateLog, out: Path, logs: Path | None, target: Path) -> StageContext:
+        return StageContext(self.config, out, self.folder, gates, logs, target, step.fingerprint)
 
     @contextmanager
     def _in_place(self, step: Step) -> Iterator[Path]:

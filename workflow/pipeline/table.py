@@ -22,6 +22,7 @@ from workflow.stages import (
     predict,
     prepare,
     preprocess,
+    readings,
     train,
     variants,
 )
@@ -60,6 +61,8 @@ class Stage:
         Programs of NVIDIA's that it starts, whose further flags (`backend.extra`) are part of its settings.
     tells_paths : bool
         Whether its artefacts tell where its files lie, so that a file that was moved is another one to it.
+    tidy : callable, optional
+        Called with the run folder once the stage is published: deletes what was kept in case it is not.
     """
 
     name: str
@@ -74,6 +77,7 @@ class Stage:
     in_place: bool = False
     tools: tuple[str, ...] = ()
     tells_paths: bool = False
+    tidy: Callable[[Path], None] | None = None
 
     def settings(self, config: Config, values: dict[str, Any]) -> dict[str, Any]:
         """What it reads of the configuration, by dotted key; `values` is the configuration as plain values."""
@@ -175,6 +179,7 @@ PIPELINE = {
             train.train,
             ("train", *_PARALLEL, "backend.name", "seed"),
             ("preprocess", "convert"),
+            decisive=train.decisive,
             in_place=True,
             tools=("train_evo2",),
         ),
@@ -183,9 +188,11 @@ PIPELINE = {
             predict.predict,
             ("predict", "windows.length", "backend.name"),
             ("prepare", "convert", "train"),
-            files=predict.forgetting_files,
+            files=readings.forgetting_files,
+            decisive=predict.decisive,
             version=3,
             tools=("predict_evo2",),
+            tidy=predict.remove_shards,
         ),
         Stage(
             "infer",

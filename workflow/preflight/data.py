@@ -21,15 +21,13 @@ def train_bases(tokens: Path) -> int:
 
 
 def bases_of_step(config: Config) -> int:
-    """Bases of one optimizer step, over all GPUs."""
-    train = config.train
-    copies = 1 if config.backend.name == "local" else config.parallel.data_parallel
-    return train.batch_size * train.accumulate * copies * train.context_length
+    """Bases of one full optimizer step, over all processes."""
+    return config.step_plan.samples * config.train.context_length
 
 
 def bases_asked(config: Config) -> int:
     """Bases that the whole training reads."""
-    return config.train.steps * bases_of_step(config)
+    return config.step_plan.all_samples * config.train.context_length
 
 
 def check_training_data(config: Config, gates: GateLog, train_bases: int) -> None:
@@ -61,9 +59,9 @@ def data_forecast(config: Config, train_bases: int) -> list[str]:
 
 
 def _formula(config: Config) -> str:
-    train = config.train
-    samples = bases_of_step(config) // train.context_length
-    return f"{train.steps:,} steps × {samples:,} samples × {train.context_length:,} bases"
+    plan = config.step_plan
+    ramp = f", fewer in the first {plan.ramp:,} steps," if plan.ramp else ""
+    return f"{plan.steps:,} steps × {plan.samples:,} samples × {config.train.context_length:,} bases{ramp}"
 
 
 def _bases(count: int) -> str:

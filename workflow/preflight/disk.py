@@ -101,8 +101,13 @@ def _prediction_needs(config: Config) -> dict[str, float]:
     if bases is None:
         return {}
     readings = 2 if config.predict.reverse_complement else 1
-    stored = bases * (_PREDICTED + (readings - 1) * _REVERSE)
-    needs: dict[str, float] = {"predictions": stored * models_scored(config)}
+    stored = bases * (_PREDICTED + (readings - 1) * _REVERSE) * models_scored(config)
+    needs: dict[str, float] = {"predictions": stored}
+    if config.predict.shard is not None:
+        needs = {"a shard of the predictions": stored / config.prediction_shards}
+    elif config.prediction_shards > 1:
+        # They are kept until what they are joined to is published.
+        needs["the shards of these"] = stored
     if config.backend.name != "local":
         at_once = readings * bases * _RAW * (models_scored(config) if config.backend.keep_raw else 1)
         limit = math.inf if config.backend.keep_raw else config.backend.raw_gigabytes * 1e9

@@ -22,11 +22,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from workflow.config import Config, ParallelConfig
 from workflow.console import say
+from workflow.errors import InputError
 from workflow.gates import GateLog
 from workflow.preflight.hardware import GIB, Gpu, host_memory
 from workflow.preflight.parallel import tensor_faults
@@ -49,6 +51,8 @@ _LOGITS_BYTES = 3 * 4
 _RECOMPUTED_TOGETHER = {25: 5, 50: 2}
 _MOSTLY_TOGETHER = 4
 _TOGETHER_FLAG = "--activation-checkpoint-recompute-num-layers"
+#: Stages that the local backend spreads over processes.
+_IN_PROCESSES = ("train", "predict")
 #: What a remedy may ask for.
 _MOST_GPUS = 64
 #: The patch without which LoRA on nemo2 must keep its activations.
@@ -145,9 +149,11 @@ def estimate_memory(
     trains = stage == "train"
     numbers = _numbers(config, trains)
     parallel = config.parallel
-    spread = 1 if config.backend.name == "local" else parallel.tensor * parallel.pipeline
+    is_local = config.backend.name == "local"
+    is_sharded = is_local and trains and parallel.processes > 1 and parallel.strategy == "fsdp"
+    spread = (parallel.processes if is_sharded else 1) if is_local else parallel.tensor * parallel.pipeline
     # The distributed optimizer spreads its state over all GPUs that hold the same weights.
-    copies = 1 if config.backend.name == "local" else parallel.data_parallel * parallel.context
+    copies = 1 if is_local else parallel.data_parallel * parallel.context
     adapters = adapter_parameters(shape, config.train.lora.rank, config.train.lora.targets)
     is_lora = config.train.method == "lora"
     trained = (adapters if is_lora else shape.parameters) if trains else 0
@@ -158,12 +164,14 @@ def estimate_memory(
     else:
         activations = _scoring_activations(config, shape, work, numbers)
     logits = work.samples * work.length * shape.vocabulary * _LOGITS_BYTES
+    # FSDP gathers the block that computes and the one after it.
+    gathered = 2 * there / len(shape.pattern) if is_sharded else 0
     return MemoryEstimate(
-        weights=there * numbers.weight / spread,
+        weights=(there / spread + gathered) * numbers.weight,
         gradients=trained * numbers.gradient / spread,
         optimizer=trained * numbers.state / spread / copies,
         activations=activations,
-        logits=logits / (parallel.tensor * parallel.context) if config.backend.name != "local" else logits,
+        logits=logits if is_local else logits / (parallel.tensor * parallel.context),
         runtime=_RUNTIME,
     )
 
@@ -188,7 +196,7 @@ def check_memory(config: Config, stage: str, shape: Shape, gpus: Sequence[Gpu], 
     need = estimate_memory(config, stage, shape)
     if not known:
         if config.backend.name == "local":
-            _warn_of_main_memory(need)
+            _warn_of_main_memory(need, config.parallel.devices if stage in _IN_PROCESSES else 1)
         return
     smallest = min(known, key=lambda gpu: gpu.memory_gib or 0)
     memory_gib, work = smallest.memory_gib or 0.0, work_of(config, stage)
@@ -376,16 +384,17 @@ def _changes(config: Config, stage: str, shape: Shape) -> Iterator[_Change]:
         train = replace(config.train, activation_checkpointing=True)
         starts.append(_Change(replace(config, train=train), True, _ask_for_recomputation(config)))
         yield starts[1]
-    if config.backend.name == "local":
+    if config.backend.name == "local" and stage != "train":
         return
     for size in (2, 4, 8, 16, 32, _MOST_GPUS):
         for start in starts:
-            for parallel in _spread(config.parallel, size, shape, stage):
+            for parallel in _spread(config, size, shape, stage):
                 changed = [told for told in _sizes_of(parallel) if told not in _sizes_of(config.parallel)]
                 if parallel.nodes > 1 and config.launcher.name != "torchrun":
                     changed.append("launcher=torchrun launcher.rendezvous=HOST:PORT")
                 told = " and ".join([" ".join(changed), *filter(None, [start.told])])
-                yield _Change(replace(start.config, parallel=parallel), start.recompute, told)
+                with suppress(InputError):  # a budget of tokens that does not pay for such steps, say
+                    yield _Change(replace(start.config, parallel=parallel), start.recompute, told)
 
 
 def _ask_for_recomputation(config: Config) -> str:
@@ -397,8 +406,13 @@ def _ask_for_recomputation(config: Config) -> str:
     return f"{asked} after `python -m workflow.patches apply {_RECOMPUTE_PATCH}`"
 
 
-def _spread(now: ParallelConfig, size: int, shape: Shape, stage: str) -> Iterator[ParallelConfig]:
+def _spread(config: Config, size: int, shape: Shape, stage: str) -> Iterator[ParallelConfig]:
     """One model over `size` GPUs; then `size` GPUs for one optimizer."""
+    now = config.parallel
+    if config.backend.name == "local":
+        if size > now.processes:
+            yield replace(now, devices=-(-size // now.nodes), strategy="fsdp")
+        return
     wanted = [replace(now, tensor=size)] if size > now.tensor and not tensor_faults(shape, size) else []
     wanted += [now] if stage == "train" else []
     for parallel in wanted:
@@ -414,7 +428,8 @@ def _sizes_of(parallel: ParallelConfig) -> list[str]:
     return [f"parallel.{key}={value}" for key, value in asdict(parallel).items()]
 
 
-def _warn_of_main_memory(need: MemoryEstimate) -> None:
+def _warn_of_main_memory(need: MemoryEstimate, processes: int) -> None:
     memory = host_memory()
-    if memory and need.total > memory.available_gib * GIB:
-        say(f"  WARNING about {need} of main memory are needed, {memory.available_gib:.1f} GiB are free")
+    if memory and processes * need.total > memory.available_gib * GIB:
+        each = f"{processes} × " if processes > 1 else ""
+        say(f"  WARNING about {each}{need} of main memory are needed, {memory.available_gib:.1f} GiB are free")

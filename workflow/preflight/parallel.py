@@ -26,21 +26,16 @@ def check_parallel(config: Config, stage: str, shape: Shape, gpus: Sequence[Gpu]
         f"{parallel.nodes} × {parallel.devices} devices, tensor {parallel.tensor}, pipeline {parallel.pipeline}, "
         f"context {parallel.context}"
     )
-    if config.backend.name == "local":
-        faults = _faults_of_one_device(parallel)
-        limit, why = "one device", "The local backend runs on one device: use backend=nemo2 or backend=mbridge."
-    else:
-        length = config.train.context_length if stage == "train" else None
-        seen = len(gpus) if parallel.gpu is None else 0
-        faults = [*_device_faults(parallel, seen), *tensor_faults(shape, parallel.tensor), *_other_faults(parallel)]
-        faults += _length_faults(parallel, length)
-        limit, why = "sizes that divide", "The tools fail on them, after hours in the queue or of conversion."
+    length = config.train.context_length if stage == "train" else None
+    seen = len(gpus) if parallel.gpu is None else 0
+    faults = [*_device_faults(parallel, seen), *tensor_faults(shape, parallel.tensor), *_other_faults(parallel)]
+    faults += _length_faults(parallel, length)
     gates.check(
         "parallel_sizes",
         not faults,
         saw=f"{asked}: {'; '.join(faults)}" if faults else asked,
-        limit=limit,
-        why=why,
+        limit="sizes that divide, and devices that are there",
+        why="They fail otherwise, after hours in the queue or of conversion.",
     )
 
 
@@ -59,15 +54,9 @@ def tensor_faults(shape: Shape, size: int) -> list[str]:
     return [f"{' and '.join(odd)} do not divide by parallel.tensor={size}{hint}"]
 
 
-def _faults_of_one_device(parallel: ParallelConfig) -> list[str]:
-    sizes = {key: getattr(parallel, key) for key in ("nodes", "devices", "tensor", "pipeline", "context")}
-    return [f"parallel.{key}={size} is more than 1" for key, size in sizes.items() if size > 1]
-
-
 def _device_faults(parallel: ParallelConfig, seen: int) -> Iterator[str]:
-    devices = parallel.nodes * parallel.devices
-    if devices % parallel.model_parallel:
-        yield f"{devices} devices do not divide by tensor · pipeline · context = {parallel.model_parallel}"
+    if parallel.processes % parallel.model_parallel:
+        yield f"{parallel.processes} devices do not divide by tensor · pipeline · context = {parallel.model_parallel}"
     if seen and parallel.devices > seen:
         yield f"parallel.devices={parallel.devices}, but {seen} GPUs are seen here (plan for others with parallel.gpu)"
 

@@ -83,7 +83,7 @@ def gpus_of(config: Config) -> list[Gpu]:
     """The GPUs of one machine that the backend uses; none on the CPU."""
     if config.backend.name != "local":
         return planned_gpus(config.parallel)
-    return [] if config.backend.device == "cpu" else planned_gpus(config.parallel)[:1]
+    return [] if config.backend.device == "cpu" else planned_gpus(config.parallel)[: config.parallel.devices]
 
 
 def _scoring_line(config: Config, shape: Shape, gpus: list[Gpu], bases: int) -> str:

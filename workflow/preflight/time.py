@@ -51,7 +51,7 @@ def time_line(config: Config, precision: str, gpus: Sequence[Gpu], seconds: floa
         return "time: not estimated, since no GPU of a known kind is seen or planned for (parallel.gpu)"
     peak = kind.fp32_tflops if precision == "fp32" else kind.bf16_tflops
     return (
-        f"time: about {_duration(seconds)} of computing on {_devices(config)} × {gpus[0].name}, if they reach "
+        f"time: about {_duration(seconds)} of computing on {config.parallel.processes} × {gpus[0].name}, if they reach "
         f"{_utilisation(config):.0%} of {peak:.0f} TFLOP/s"
     )
 
@@ -66,15 +66,11 @@ def _operations_a_second(config: Config, precision: str, gpus: Sequence[Gpu]) ->
     peaks = [kind.fp32_tflops if precision == "fp32" else kind.bf16_tflops for kind in kinds if kind]
     if not peaks:
         return None
-    return _devices(config) * min(peaks) * _TERA * _utilisation(config)
+    return config.parallel.processes * min(peaks) * _TERA * _utilisation(config)
 
 
 def _utilisation(config: Config) -> float:
     return _UTILISATION.get(config.backend.name, _UTILISATION_OF_TOOLS)
-
-
-def _devices(config: Config) -> int:
-    return 1 if config.backend.name == "local" else config.parallel.nodes * config.parallel.devices
 
 
 def _duration(seconds: float) -> str:

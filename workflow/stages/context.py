@@ -32,6 +32,8 @@ class StageContext:
         As in `Workplace`.
     target : Path, optional
         Where `out` will lie once it is published; in the run folder by default.
+    fingerprint : str
+        Of the stage, by which parts of its work that are kept for later are known as such.
     """
 
     config: Config
@@ -40,6 +42,7 @@ class StageContext:
     gates: GateLog = field(default_factory=GateLog)
     log_folder: Path | None = None
     target: Path | None = None
+    fingerprint: str = ""
 
     @cached_property
     def place(self) -> Workplace:

@@ -1,62 +1,50 @@
-"""Stage `predict`: per-base log-probabilities of the held-out windows, by the base and the adapted model."""
+"""Stage `predict`: per-base log-probabilities of the held-out windows, by the base and the adapted model.
+
+The work is cut into shards where `predict.shards` asks for it, or several processes share it. On the local backend
+they are cut where one process ends a batch, so that each sequence shares its batch with the same others: what the
+shards join to is equal, bit for bit, to what one process makes on the same kind of device. NVIDIA's tools group the
+sequences that they are given by rules of their own; in exact arithmetic no score depends on its neighbours, in that of
+a GPU its last bits may.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
-from workflow.artifacts import PerBaseWriter, read_table
-from workflow.backends import ModelFiles, SequenceSet
+from workflow.artifacts import per_base_index, read_table
+from workflow.backends import Backend, ModelFiles
 from workflow.config import Config
-from workflow.console import track
+from workflow.console import Progress, say
 from workflow.errors import InputError
-from workflow.genome.alphabet import reverse_complement
-from workflow.genome.fasta import import_fasta
-from workflow.genome.files import locate
-from workflow.genome.sequences import Genome
 from workflow.preflight import check_context
+from workflow.provenance import mask_secrets
+from workflow.sharding import (
+    Fill,
+    Report,
+    Shard,
+    ShardStore,
+    check_complete,
+    divide,
+    merge_arrays,
+    merge_tables,
+    require_room,
+    run_crew,
+)
 from workflow.stages.context import StageContext
+from workflow.stages.readings import FORGETTING, SCORES, Readings, readings_of
 from workflow.stages.scoring import finish
 from workflow.stages.vocabulary import check_mass_outside_acgt
 
 if TYPE_CHECKING:
     from workflow.striped_hyena.scoring import SequenceScore
-
-#: Folder of the predictions on other organisms.
-FORGETTING = "forgetting"
-_COLUMNS = ["sequence_id", "seqid", "start", "end", "strand", "length"]
-
-
-@dataclass(frozen=True)
-class WindowSet:
-    """Windows that are scored together.
-
-    Attributes
-    ----------
-    table : DataFrame
-        sequence_id, seqid, start, end, strand, length.
-    fetch : callable
-        Bases of the window of a row, (length,) uint8: strands are turned and exons joined.
-    subfolder : str
-        Where under the stage's folder their predictions go; empty for the stage's folder itself.
-    reverse : bool
-        Whether they are read in both directions.
-    """
-
-    table: pd.DataFrame
-    fetch: Callable[[int], np.ndarray]
-    subfolder: str = ""
-    reverse: bool = False
-
-    def readings(self) -> list[tuple[int, bool]]:
-        """Each window, and after it its reverse complement where that is read too."""
-        directions = (False, True) if self.reverse else (False,)
-        return [(row, turned) for row in range(len(self.table)) for turned in directions]
 
 
 def predict(context: StageContext) -> dict[str, object]:
@@ -77,16 +65,17 @@ def predict(context: StageContext) -> dict[str, object]:
     GateError
         A model gives much of its probability to tokens that are not bases.
     InputError
-        The split has no windows, or the sequences of other organisms cannot be read.
+        The split has no windows, the sequences of other organisms cannot be read, or the shards cannot be joined.
     """
-    config = context.config
-    windows = _windows(context.published("prepare") / "windows", config)
-    sets = [windows, *(_pieces(path, config.windows.length, context.out) for path in forgetting_files(config))]
-    lengths = windows.table["length"].to_numpy(np.int64)
-    check_context(config, context.gates, lengths, "scored windows")
+    readings = _checked_readings(context, context.out / FORGETTING)
+    lengths = readings.sets[0].table["length"].to_numpy(np.int64)
     counts: dict[str, object] = {"windows": len(lengths), "bases": int(lengths.sum())}
+    in_shards = context.config.prediction_shards > 1
+    if in_shards:
+        _tell_of_shards(context, readings)
     for name, files in context.models().items():
-        scores = _score(context, files, sets, name)[0]
+        (_predict_in_shards if in_shards else _predict_at_once)(context, files, readings)
+        scores = read_table(context.out / name / SCORES)
         nll = -float(scores["sum"].sum() / scores["n"].sum())
         counts |= {f"{name}_nll_nats_per_base": nll, f"{name}_perplexity": float(np.exp(nll))}
         outside = float(np.average(scores["outside_acgt"], weights=lengths))
@@ -95,79 +84,194 @@ def predict(context: StageContext) -> dict[str, object]:
     return counts
 
 
-def forgetting_files(config: Config) -> list[Path]:
-    """The file of other organisms' sequences, where one is asked for."""
-    path = config.predict.forgetting
-    return [locate(path, "predict.forgetting names it")] if path else []
+def predict_shard(context: StageContext) -> None:
+    """Make the shard `predict.shard` of each model of the run and publish it, beside others who make theirs.
+
+    Needs no lock on the run. A shard that is there is left as it is; one that another process makes is waited for.
+
+    Parameters
+    ----------
+    context : StageContext
+        With the fingerprint of the stage. Nothing is written into its `out`.
+
+    Raises
+    ------
+    GateError, InputError
+        As `predict`.
+    """
+    number, store = context.config.predict.shard, _store(context)
+    assert number is not None
+    store.folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=store.folder, prefix=".records-") as records:
+        readings = _checked_readings(context, Path(records))
+        maker = _Maker(context, readings)
+        for name, files in context.models().items():
+            shard = _cut(context.config, readings, name)[number]
+            with Progress(f"scoring {shard.label}", len(shard), "windows") as progress:
+                store.make([shard], maker.fill(files, progress.advance))
+            say(f"  {store.place(shard)} is there, {len(shard):,} windows")
 
 
-def _windows(folder: Path, config: Config) -> WindowSet:
-    name, split = config.predict.windows, config.predict.split
-    windows = read_table(folder / f"{name}.parquet")
-    windows = windows[windows["split"] == split].reset_index(drop=True)
-    if windows.empty:
-        raise InputError(f"the split {split} has no {name} windows: make split.fractions larger")
-    names, sequences = windows["sequence_id"].tolist(), Genome(folder / f"{name}.fa")
-    return WindowSet(
-        windows[_COLUMNS], lambda row: sequences.whole(names[row]), reverse=config.predict.reverse_complement
-    )
+def remove_shards(run: Path) -> None:
+    """Delete the shards of a run whose predictions are published."""
+    ShardStore(run, "predict", "").remove()
 
 
-def _pieces(path: Path, longest: int, out: Path) -> WindowSet:
-    """Sequences of other organisms, cut into pieces no longer than the windows of the genome."""
-    folder = out / FORGETTING
-    folder.mkdir()
-    import_fasta(path, folder / "records.fa")
-    records = Genome(folder / "records.fa")
-    places = [
-        (seqid, start, min(start + longest, length))
-        for seqid, length in records.lengths.items()
-        for start in range(0, length, longest)
-    ]
-    table = pd.DataFrame(places, columns=["seqid", "start", "end"])
-    table["sequence_id"] = [f"{seqid}:{start}-{end}(+)" for seqid, start, end in places]
-    table = table.assign(strand="+", length=table["end"] - table["start"])
-    return WindowSet(table[_COLUMNS], lambda row: records.fetch(*places[row]), FORGETTING)
+def decisive(config: Config, settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings of the stage without those that only say who makes which part of it."""
+    kept = {key: value for key, value in settings["predict"].items() if key not in ("shards", "shard")}
+    return settings | {"predict": kept}
 
 
-def _score(context: StageContext, files: ModelFiles, sets: list[WindowSet], model: str) -> list[pd.DataFrame]:
-    """Score all sets in one go, so that a tool starts once. Returns the scores of each set."""
-    readings = [(number, row, turned) for number, part in enumerate(sets) for row, turned in part.readings()]
-    wanted = SequenceSet(
-        [_name(sets[number], row, turned) for number, row, turned in readings],
-        np.array([int(sets[number].table["length"].iloc[row]) for number, row, _ in readings], np.int64),
-        lambda place: _bases(sets, *readings[place]),
-    )
-    results = context.backend().score(context.config, files, wanted)
-    progress = iter(track(results, f"scoring with the {model} model", len(readings), "windows"))
-    written = [_write(part, progress, context.out / part.subfolder / model) for part in sets]
-    finish(progress)
-    return written
+def _checked_readings(context: StageContext, records: Path) -> Readings:
+    readings = readings_of(context.config, context.published("prepare"), records)
+    check_context(context.config, context.gates, readings.sets[0].table["length"].to_numpy(np.int64), "scored windows")
+    return readings
 
 
-def _name(windows: WindowSet, row: int, turned: bool) -> str:
-    return str(windows.table["sequence_id"].iloc[row]) + ("|reverse" if turned else "")
+def _predict_at_once(context: StageContext, files: ModelFiles, readings: Readings) -> None:
+    """Score all readings in one go, so that a tool starts once."""
+    with Progress(f"scoring with the {files.name} model", len(readings), "windows") as progress:
+        wanted = readings.sequences(0, len(readings))
+        results = _reported(context.backend().score(context.config, files, wanted), progress.advance)
+        readings.write(0, len(readings), results, context.out, files.name)
+        finish(results)
 
 
-def _bases(sets: list[WindowSet], number: int, row: int, turned: bool) -> np.ndarray:
-    bases = sets[number].fetch(row)
-    return np.ascontiguousarray(reverse_complement(bases)) if turned else bases
+def _reported(results: Iterator[SequenceScore], report: Report) -> Iterator[SequenceScore]:
+    for score in results:
+        yield score
+        report(1)
 
 
-def _write(windows: WindowSet, results: Iterator[SequenceScore], out: Path) -> pd.DataFrame:
-    out.mkdir(parents=True)
-    writer = PerBaseWriter(out, windows.table, windows.reverse)
-    rows = []
-    for row, turned in windows.readings():
-        score = next(results)
-        if turned:
-            writer.write_reverse(row, score.logprobs)
-            continue
-        writer.write(row, score.logprobs, windows.fetch(row))
-        mean = score.total / score.n if score.n else np.nan
-        rows.append((score.n, score.total, mean, score.outside_acgt))
-    writer.close()
-    table = pd.DataFrame(rows, columns=["n", "sum", "mean", "outside_acgt"])
-    table = pd.concat([windows.table[["sequence_id"]], table], axis=1)
-    table.to_parquet(out / "scores.parquet", index=False)
-    return table
+# ---------------------------------------------------------------- in shards
+
+
+def _cut(config: Config, readings: Readings, model: str) -> list[Shard]:
+    lengths = readings.lengths
+    borders = np.arange(len(lengths) + 1)
+    if config.backend.name == "local":
+        from workflow.striped_hyena.batching import batches
+
+        grouped = batches(lengths.tolist(), config.predict.batch_tokens, int)
+        borders = np.cumsum([0, *(len(batch) for batch in grouped)])
+    return divide(model, lengths, borders, config.prediction_shards)
+
+
+def _store(context: StageContext) -> ShardStore:
+    if context.config.backend.keep_raw:
+        raise InputError("backend.keep_raw=true keeps the tools' own files, which are not joined: use predict.shards=1")
+    return ShardStore(context.run, "predict", context.fingerprint)
+
+
+def _tell_of_shards(context: StageContext, readings: Readings) -> None:
+    store = _store(context)
+    shards = [shard for name in context.models() for shard in _cut(context.config, readings, name)]
+    if empty := sum(len(shard) == 0 for shard in shards):
+        say(f"  note: {empty} of {len(shards)} shards are empty, as there are no more batches")
+    if others := store.others(shards):
+        say(
+            f"  note: {len(others)} shards of other settings or another number are in {store.root}; they are deleted "
+            "when this result is published"
+        )
+
+
+def _predict_in_shards(context: StageContext, files: ModelFiles, readings: Readings) -> None:
+    """Make the shards of a model that are missing, by one process or several, and join all."""
+    config, store = context.config, _store(context)
+    shards = _cut(config, readings, files.name)
+    with Progress(f"scoring with the {files.name} model", len(readings), "windows") as progress:
+        progress.skip(sum(len(shard) for shard in shards if store.fault(shard) is None))
+        if config.predicting_processes == 1:
+            store.make(shards, _Maker(context, readings).fill(files, progress.advance))
+        elif any(store.fault(shard) for shard in shards):
+            given = (config, context.out, context.run, context.log_folder, context.fingerprint, files)
+            run_crew(_work, given, _environments(config), progress.advance)
+    check_complete(store, shards, len(readings))
+    require_room(store, shards, context.out)
+    _join(context, store, shards, readings, files.name)
+
+
+def _work(
+    report: Report, config: Config, out: Path, run: Path, logs: Path | None, fingerprint: str, files: ModelFiles
+) -> None:
+    """What each process of a crew does: make what is missing and nobody makes, until all is there."""
+    context = StageContext(config, out, run, log_folder=logs, fingerprint=fingerprint)
+    readings = readings_of(config, context.published("prepare"), out / FORGETTING)
+    _store(context).make(_cut(config, readings, files.name), _Maker(context, readings).fill(files, report), quiet=True)
+
+
+class _Maker:
+    """Scores shards one after another by one backend, which may keep a model from one to the next."""
+
+    def __init__(self, context: StageContext, readings: Readings) -> None:
+        # A copy has a workplace of its own.
+        self._context, self._readings = replace(context), readings
+
+    @cached_property
+    def _backend(self) -> Backend:
+        """Opened when there is something to make: what only joins shards needs no GPU."""
+        return self._context.backend()
+
+    def fill(self, files: ModelFiles, report: Report) -> Fill:
+        """What makes a shard of a model in the folder that it is given."""
+
+        def score(shard: Shard, out: Path) -> dict[str, Any]:
+            place, logs = self._context.place, self._context.log_folder
+            place.folder, place.log_folder = out, logs and logs / shard.label
+            place.commands.clear()
+            if shard:
+                wanted = self._readings.sequences(shard.start, shard.stop)
+                results = _reported(self._backend.score(self._context.config, files, wanted), report)
+                self._readings.write(shard.start, shard.stop, results, out, files.name)
+                finish(results)
+            return {
+                "gates": self._context.gates.as_records(),
+                "tools": mask_secrets(place.commands),
+                "notes": list(place.notes),
+            }
+
+        return score
+
+
+def _join(context: StageContext, store: ShardStore, shards: list[Shard], readings: Readings, model: str) -> None:
+    """Make of the shards what one process would have written, and take over what their tools told."""
+    for windows in readings.sets:
+        folder = Path(windows.subfolder) / model
+        out = context.out / folder
+        out.mkdir(parents=True)
+        for name in windows.arrays:
+            merge_arrays(store, shards, str(folder / name), int(windows.table["length"].sum()), out / name)
+        scores = merge_tables(store, shards, str(folder / SCORES))
+        if scores["sequence_id"].tolist() != windows.table["sequence_id"].tolist():
+            raise InputError(
+                f"{store.folder}: the shards hold other windows than {windows.table['sequence_id'].iloc[0]} and those "
+                f"after it; delete the folder and give {store.command(shards)}"
+            )
+        scores.to_parquet(out / SCORES, index=False)
+        per_base_index(windows.table).to_parquet(out / "index.parquet", index=False)
+    for shard in shards:
+        told = store.manifest(shard)
+        context.place.commands += told["tools"]
+        context.place.notes += [note for note in told["notes"] if note not in context.place.notes]
+
+
+def _environments(config: Config) -> list[dict[str, str]]:
+    """A GPU for each process, or its share of the processors."""
+    count, gpus = config.predicting_processes, _gpus(config)
+    if gpus and len(gpus) < count:
+        raise InputError(f"parallel.devices={count} are more than the {len(gpus)} GPUs here: give {len(gpus)} at most")
+    threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, len(os.sched_getaffinity(0)) // count))
+    shares: list[dict[str, str]] = [{"OMP_NUM_THREADS": threads} for _ in range(count)]
+    return [share | {"CUDA_VISIBLE_DEVICES": gpu} for share, gpu in zip(shares, gpus, strict=False)] or shares
+
+
+def _gpus(config: Config) -> list[str]:
+    """What CUDA calls the GPUs that this process may use; none where the CPU is asked for, or there are none."""
+    if config.backend.device == "cpu":
+        return []
+    import torch
+
+    count = torch.cuda.device_count()
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return (named.split(",") if named else [str(number) for number in range(count)])[:count]

@@ -10,6 +10,7 @@ import os
 import pickle
 import re
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -63,9 +64,14 @@ def load_checkpoint(path: Path, config: ModelConfig | None = None) -> StripedHye
 
 def save_checkpoint(model: StripedHyena2, path: Path) -> None:
     """Write weights and configuration as safetensors, atomically."""
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in published_weights(model).items()}
+    save_weights(published_weights(model), model.config, path)
+
+
+def save_weights(weights: Mapping[str, Tensor], config: ModelConfig, path: Path) -> None:
+    """Write weights under their published names, and the configuration of their model, as `save_checkpoint` does."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
     temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
-    save_file(tensors, temporary, metadata={FORMAT: model.config.to_json()})
+    save_file(tensors, temporary, metadata={FORMAT: config.to_json()})
     os.replace(temporary, path)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from workflow.striped_hyena.batching import batches
 from workflow.striped_hyena.model import StripedHyena2
 from workflow.striped_hyena.tokens import BASE_IDS, is_base, model_inputs, pad, to_upper
 
@@ -53,22 +54,8 @@ def score_sequences(
         Most positions of one batch, padding included.
     """
     model.eval()
-    for batch in _batches(sequences, batch_tokens):
-        yield from _score_batch(model, batch)
-
-
-def _batches(sequences: Iterable[np.ndarray], batch_tokens: int) -> Iterator[list[Tensor]]:
-    """Group consecutive sequences while the padded batch stays within `batch_tokens`."""
-    batch: list[Tensor] = []
-    longest = 0
-    for sequence in sequences:
-        if batch and max(longest, len(sequence)) * (len(batch) + 1) > batch_tokens:
-            yield batch
-            batch, longest = [], 0
-        batch.append(torch.from_numpy(sequence.astype(np.int64)))
-        longest = max(longest, len(sequence))
-    if batch:
-        yield batch
+    for batch in batches(sequences, batch_tokens, len):
+        yield from _score_batch(model, [torch.from_numpy(sequence.astype(np.int64)) for sequence in batch])
 
 
 def _score_batch(model: StripedHyena2, sequences: list[Tensor]) -> Iterator[SequenceScore]:
