@@ -22,6 +22,11 @@ benchmarks: $(VENV)/installed
 	$(BIN)/python benchmarks/toolchains.py
 	$(BIN)/python benchmarks/evaluate.py
 	$(BIN)/python benchmarks/baselines.py
+	$(BIN)/python benchmarks/training.py
+	$(BIN)/python benchmarks/sharding.py
+	$(BIN)/python benchmarks/sweep.py
+	$(BIN)/python benchmarks/registry.py
+	$(BIN)/python benchmarks/overhead.py
 
 # torch by its exact pin and first: a range would take the newest build and gigabytes of CUDA packages.
 $(VENV)/installed: pyproject.toml constraints.txt

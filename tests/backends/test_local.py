@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import torch
 
-from workflow.backends.base import ModelFiles
-from workflow.backends.local import FP8_SCALES, WEIGHTS, LocalBackend, _keep_fp8_scales
+from workflow.backends.base import ModelFiles, Workplace
+from workflow.backends.embedded.work import WEIGHTS
+from workflow.backends.local import FP8_SCALES, LocalBackend, _keep_fp8_scales
 from workflow.config import BackendConfig
 from workflow.striped_hyena import ModelConfig, StripedHyena2, save_checkpoint
 from workflow.striped_hyena.fp8 import Fp8Linear
@@ -34,7 +35,7 @@ def published(folder: Path, content: io.BytesIO) -> Path:
 
 def scales_used(base: Path, trained: Path | None) -> tuple[float | None, float]:
     files = ModelFiles("model", base, trained)
-    model = LocalBackend(BackendConfig(name="local", device="cpu"))._load(files, "fp8")
+    model = LocalBackend(BackendConfig(name="local", device="cpu"), Workplace(base))._load(files, "fp8")
     layer = model.get_submodule(LAYER)
     assert isinstance(layer, Fp8Linear)
     return layer.input_scale, layer.weight_scale

@@ -12,10 +12,10 @@ import torch
 
 from tests.dataset.conftest import write_token_file
 from tests.striped_hyena.conftest import SMALL
-from workflow.backends import training
-from workflow.backends.adaptation import Adaptation, make_filters_trainable
-from workflow.backends.training_state import SafeCheckpointIO
-from workflow.config import TrainConfig
+from workflow.backends.embedded import training
+from workflow.backends.embedded.adaptation import Adaptation, make_filters_trainable
+from workflow.backends.embedded.state import SafeCheckpointIO
+from workflow.config import ParallelConfig, TrainConfig
 from workflow.dataset.bases import TokenBases
 from workflow.dataset.samples import TrainingSamples, validation_samples
 from workflow.errors import GateError
@@ -46,6 +46,7 @@ def settings(**changes: Any) -> TrainConfig:
         "warmup_steps": 2,
         "validate_every": 4,
         "validation_samples": 8,
+        "seed": 3,
     }
     return TrainConfig(**(values | changes))
 
@@ -64,16 +65,18 @@ def fit(
     context = config.context_length
     samples = TrainingSamples([tokens], [1.0], context_length=context, seed=3, reverse_complement=0.5)
     validation = validation_samples([tokens], [1.0], context_length=context, count=config.validation_samples)
-    return training.fit(
+    training.make_ready(folder)
+    training.fit(
         model if model is not None else small_model(),
         samples,
         validation,
         config=config,
-        seed=3,
+        parallel=ParallelConfig(),
         accelerator="cpu",
         folder=folder,
         gates=gates or GateLog({"first_validation_loss": "warn"}),
     )
+    return training.conclude(folder, samples, config.plan(1))
 
 
 class Killed(BaseException):
@@ -235,9 +238,7 @@ def test_a_sample_weighs_the_same_alone_and_padded() -> None:
     model = small_model(lora=False).eval()
     config = settings(batch_size=2)
     short, long = torch.tensor(list(b"ACGTACGT")), torch.tensor(list(b"TTGACCATTGACCATAGGCA"))
-    losses = [
-        Adaptation(model, config).training_step(pad(batch), 0).detach() for batch in ([short, long], [short], [long])
-    ]
+    losses = [Adaptation(model, config).loss(*pad(batch)).detach() for batch in ([short, long], [short], [long])]
     assert float(losses[0]) == pytest.approx(float(losses[1] + losses[2]), rel=1e-5)
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.checkpoints.conftest import CONFIG, MBRIDGE, MBRIDGE_LORA, NEMO2, SAVANNA, SEQUENCES, VORTEX, logits
-from workflow.backends.adaptation import make_filters_trainable
+from workflow.backends.embedded.adaptation import make_filters_trainable
 from workflow.checkpoints import load_model, read_weights, write_ours, write_savanna, write_vortex
 from workflow.checkpoints.converting import target_format
 from workflow.checkpoints.writing import Precision

@@ -26,10 +26,10 @@ from tests.emulator.conftest import MINI, World, mbridge, nemo2
 from tests.emulator.conversion import read_nemo2
 from tests.emulator.faults import KINDS
 from tests.emulator.names import from_megatron
-from workflow.backends import training
-from workflow.backends.adaptation import make_filters_trainable
 from workflow.backends.contracts import load_contract
-from workflow.config import TrainConfig
+from workflow.backends.embedded import training
+from workflow.backends.embedded.adaptation import make_filters_trainable
+from workflow.config import ParallelConfig, TrainConfig
 from workflow.dataset.bases import TokenBases
 from workflow.dataset.megatron import TokenFile
 from workflow.dataset.samples import TrainingSamples, validation_samples
@@ -429,20 +429,23 @@ def engine_s_own_training(world: World, out: Path) -> Any:
         validate_every=3,
         validation_samples=4,
         reverse_complement=0.0,
+        seed=5,
     )
     model = folders.build(read_nemo2(world.nemo2), MINI)
     make_filters_trainable(model)
     splits = [TokenBases(TokenFile(world.dataset.parent / split)) for split in ("train", "validation")]
-    return training.fit(
+    samples = TrainingSamples(splits[:1], [1.0], context_length=128, seed=5, reverse_complement=0.0)
+    training.fit(
         model,
-        TrainingSamples(splits[:1], [1.0], context_length=128, seed=5, reverse_complement=0.0),
+        samples,
         validation_samples(splits[1:], [1.0], context_length=128, count=4),
         config=config,
-        seed=5,
+        parallel=ParallelConfig(),
         accelerator="cpu",
         folder=out,
         gates=GateLog({"first_validation_loss": "warn"}),
     )
+    return training.conclude(out, samples, config.plan(1))
 
 
 class TestTraining:

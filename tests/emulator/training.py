@@ -27,7 +27,7 @@ from tests.emulator.names import architecture, to_megatron
 from tests.emulator.reporting import BridgeReport, NemoReport, Report
 from tests.emulator.setting import Refused, Setting, dawdle, log
 from tests.emulator.training_plan import Plan, plan_of
-from workflow.backends.adaptation import Adaptation, make_filters_trainable
+from workflow.backends.embedded.adaptation import Adaptation, make_filters_trainable
 from workflow.striped_hyena import StripedHyena2
 from workflow.striped_hyena.checkpoints import published_weights
 from workflow.striped_hyena.config import ModelConfig

@@ -29,7 +29,7 @@ def open_backend(config: Config, place: Workplace) -> Backend:
             return NvidiaBackend(config, place)
         from workflow.backends.local import LocalBackend
 
-        return LocalBackend(config.backend)
+        return LocalBackend(config.backend, place)
     except ModuleNotFoundError as error:
         raise InputError(
             f"backend={name} needs the package {error.name}: install it with pip install -e '.[local]'"

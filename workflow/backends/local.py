@@ -10,29 +10,30 @@ from typing import Any
 import torch
 
 from workflow.artifacts import read_json, write_json
-from workflow.backends import training
-from workflow.backends.adaptation import make_filters_trainable
-from workflow.backends.base import ModelFiles, Prompt, SequenceSet
+from workflow.backends.base import ModelFiles, Prompt, SequenceSet, Workplace
+from workflow.backends.embedded import processes
+from workflow.backends.embedded.keeping import BEST
+from workflow.backends.embedded.training import conclude, make_ready
+from workflow.backends.embedded.work import WEIGHTS, open_device, open_samples, take_part
 from workflow.checkpoints import fp8_scales, load_model
 from workflow.config import BackendConfig, Config
 from workflow.console import say
-from workflow.dataset.reading import open_split
-from workflow.dataset.samples import TrainingSamples, validation_samples
 from workflow.errors import InputError
 from workflow.gates import GateLog
 from workflow.preflight import check_context
 from workflow.striped_hyena import PRESETS, StripedHyena2, load_checkpoint, save_checkpoint
-from workflow.striped_hyena.adapters import add_lora, load_adapter
+from workflow.striped_hyena.adapters import load_adapter
 from workflow.striped_hyena.checkpoints import inspect_checkpoint
 from workflow.striped_hyena.fp8 import emulate_fp8
 from workflow.striped_hyena.generation import Generated, Sampling, generate
 from workflow.striped_hyena.scoring import SequenceScore, score_sequences
+from workflow.tracking import open_tracker
 
-WEIGHTS, FP8_SCALES = "model.safetensors", "fp8_scales.json"
+FP8_SCALES = "fp8_scales.json"
 
 
 class LocalBackend:
-    """`workflow.striped_hyena` on the CPU or one GPU.
+    """`workflow.striped_hyena` on the CPU or a GPU; in training, on several.
 
     Raises
     ------
@@ -40,18 +41,16 @@ class LocalBackend:
         `backend.device=cuda` without a GPU.
     """
 
-    def __init__(self, config: BackendConfig) -> None:
+    def __init__(self, config: BackendConfig, place: Workplace) -> None:
         if config.device == "cuda" and not torch.cuda.is_available():
             raise InputError("backend.device=cuda, but PyTorch sees no GPU: use backend.device=cpu")
-        on_gpu = torch.cuda.is_available() and config.device != "cpu"
-        self.device = torch.device("cuda" if on_gpu else "cpu")
-        # Some builds, those of the NGC containers among them, compute float32 products with 10 bits of mantissa.
-        torch.set_float32_matmul_precision("highest")
-        torch.backends.cudnn.allow_tf32 = False
+        self.place, self.device = place, open_device(config)
 
     def script(self, config: Config, stage: str, run: Path) -> list[str]:
-        """Nothing: the engine works in this process."""
-        return []
+        """The torchrun line of a training of several processes; everything else the engine does in this one."""
+        if not config.starts_programs(stage):
+            return []
+        return [processes.program(config, Workplace(run / stage)).typed]
 
     def convert(self, config: Config, checkpoint: str | None, out: Path) -> dict[str, Any]:
         """Load strictly, or draw random weights for `train=scratch`, and save as safetensors."""
@@ -70,46 +69,16 @@ class LocalBackend:
         return inspect_checkpoint(model)
 
     def train(self, config: Config, base: Path, tokens: Path, out: Path, gates: GateLog) -> dict[str, Any]:
-        """Adapters or all weights, by Lightning."""
-        train = config.train
-        model = load_checkpoint(base / WEIGHTS)
-        model.activation_checkpointing = train.activation_checkpointing
-        torch.manual_seed(config.seed)
-        trained: Any = model
-        if train.method == "lora":
-            # Frozen weights need no more precision than the arithmetic has.
-            model = model.to_bfloat16() if train.precision == "bf16" else model.float()
-            trained = add_lora(
-                model,
-                rank=train.lora.rank,
-                alpha=train.lora.alpha,
-                dropout=train.lora.dropout,
-                targets=train.lora.targets,
-            )
-        else:
-            make_filters_trainable(model.float())
-        spacing = config.mixture.lineage_spacing
-        samples = TrainingSamples(
-            *open_split(tokens, "train", spacing),
-            context_length=train.context_length,
-            seed=config.seed,
-            reverse_complement=train.reverse_complement,
-        )
+        """Adapters or all weights, by Lightning: in this process, or in several that torchrun starts."""
+        samples = open_samples(config, tokens)
         median_length = check_context(config, gates, samples.lengths, "training samples")
-        validation = validation_samples(
-            *open_split(tokens, "val", spacing), context_length=train.context_length, count=train.validation_samples
-        )
-        counts = training.fit(
-            trained,
-            samples,
-            validation,
-            config=train,
-            seed=config.seed,
-            accelerator="gpu" if self.device.type == "cuda" else "cpu",
-            folder=out,
-            gates=gates,
-        )
-        return counts | {"median_sample_length": median_length}
+        make_ready(out)
+        if config.starts_programs("train"):
+            processes.train(processes.Job(config, base, tokens, out, gates.as_records()), gates, self.place)
+        else:
+            with open_tracker(config, out) as tracker:
+                take_part(config, base, tokens, out, gates, tracker)
+        return conclude(out, samples, config.step_plan) | {"median_sample_length": median_length}
 
     def score(self, config: Config, model: ModelFiles, sequences: SequenceSet) -> Iterator[SequenceScore]:
         """Per-base log-probabilities, in order."""
@@ -134,7 +103,7 @@ class LocalBackend:
                 )
 
     def _load(self, files: ModelFiles, precision: str) -> StripedHyena2:
-        best = files.trained / training.BEST if files.trained else None
+        best = files.trained / BEST if files.trained else None
         all_weights = best if best is not None and (best / WEIGHTS).exists() else files.base
         model = load_checkpoint(all_weights / WEIGHTS)
         model = model.float() if precision == "fp32" else model.to_bfloat16()

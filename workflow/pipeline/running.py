@@ -153,8 +153,8 @@ class Run:
         """
         wanted = [step.stage.name for step in steps if not step.skip]
         gates = {name: preflight(self.config, name) for name in wanted}
-        if self.config.backend.name != "local":
-            for name in wanted:
+        for name in wanted:
+            if self.config.starts_programs(name):
                 self.script(name)
         return gates
 

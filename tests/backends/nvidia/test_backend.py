@@ -61,7 +61,7 @@ def test_other_machines_do_not_run_this_program(nemo2: Configure, tmp_path: Path
     machines = ("launcher=torchrun", "parallel.nodes=2", "launcher.node_rank=1", "launcher.rendezvous=first:29500")
     backend = NvidiaBackend(nemo2(*machines), Workplace(tmp_path))
     backend.is_there = True
-    with pytest.raises(InputError, match=r"launcher.node_rank=1: only the first machine.*dry_run=true") as caught:
+    with pytest.raises(InputError, match=r"launcher.node_rank=1: only the first machine.*follows it") as caught:
         backend.train(nemo2(*machines), tmp_path, tmp_path, tmp_path, GateLog())
     assert "\n" not in str(caught.value)
     assert "--node-rank 1" in "".join(Run(nemo2(*machines)).script("train")[0])
@@ -170,9 +170,9 @@ def test_the_log_of_a_stage_that_failed_is_kept(configure: Configure, tmp_path: 
     """And lies beside what the stage made once it went well."""
     run = Run(configure(f"runs_folder={tmp_path}", "run_name=logs"))
     with pytest.raises(ToolError) as caught:
-        run._run(working_step(fails=True), GateLog())
+        run._run(working_step(fails=True), GateLog(), run.folder / "predict")
     named = Path(str(caught.value).rpartition(" ")[2])
     assert named.read_text() == "failed\n" and not (run.folder / "predict").exists()
-    run._run(working_step(fails=False), GateLog())
+    run._run(working_step(fails=False), GateLog(), run.folder / "predict")
     assert (run.folder / "predict" / "logs" / "tool.log").read_text() == "failed\nwent well\n"
     assert [path.name for path in run.folder.iterdir()] == ["predict"]

@@ -288,6 +288,7 @@ def test_the_other_tools(mbridge: Configure, version: str) -> None:
     [
         ("train", ["train.precision=fp32"], r"^train\.precision=fp32: "),
         ("train", ["train.early_stopping=3"], r"^train\.early_stopping=3: "),
+        ("train", ["train.batch_ramp=0.05"], r"^train\.batch_ramp=0\.05: .*backend=local"),
         ("train", ["train.repeat_weight=1"], r"^train\.repeat_weight=1\.0: "),
         ("train", ["train.warmup_steps=200"], r"^train\.warmup_steps=200 must be smaller"),
         ("train", ["train=lora", "train.lora.targets=[l1]"], r"^train\.lora\.targets: l1 and l2"),

@@ -301,6 +301,7 @@ def test_what_nemo2_cannot_do_is_refused(nemo2: Configure) -> None:
             r"^train\.precision=fp32: .* use train\.precision=bf16, fp8, or backend=local$",
         ),
         ("train", ["train.early_stopping=3"], r"^train\.early_stopping=3: .* train to the last step"),
+        ("train", ["train.batch_ramp=0.05"], r"^train\.batch_ramp=0\.05: .* one global batch for all steps"),
         ("train", ["train.repeat_weight=0.5"], r"^train\.repeat_weight=0\.5: .* use train\.repeat_weight=0\.1, or"),
         ("train", ["train.warmup_steps=150"], r"^train\.warmup_steps=150 must be smaller than train\.steps=150"),
         (

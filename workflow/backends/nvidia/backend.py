@@ -30,6 +30,7 @@ from workflow.gates import GateLog
 from workflow.patching import is_applied
 from workflow.preflight import check_context
 from workflow.preflight.memory import work_of
+from workflow.tracking import open_tracker
 
 if TYPE_CHECKING:
     from workflow.striped_hyena.generation import Generated
@@ -106,18 +107,20 @@ class NvidiaBackend:
         goes_on = training.has_checkpoint(results, config.backend.name)
         if config.parallel.nodes * config.parallel.devices > 1 and not goes_on:
             self._build_index(config, command)
-        watch, log = training.TrainingWatch(config, results, gates), runner.log(command.tool)
-        try:
-            if goes_on:
-                say("  an interrupted training goes on from its newest checkpoint; force=true begins anew")
-                watch.recall(log)
-            runner.run(command, on_line=watch.on_line, on_tick=watch.on_tick)
-            counts = training.collect(config, out, log, watch)
-        except GateError:
-            say(f"  what it left is kept in {training.put_aside_refused(results, log)}; the next start begins anew")
-            raise
-        finally:
-            watch.close()
+        log = runner.log(command.tool)
+        with open_tracker(config, out) as tracker:
+            watch = training.TrainingWatch(config, results, gates, tracker)
+            try:
+                if goes_on:
+                    say("  an interrupted training goes on from its newest checkpoint; force=true begins anew")
+                    watch.recall(log)
+                runner.run(command, on_line=watch.on_line, on_tick=watch.on_tick)
+                counts = training.collect(config, out, log, watch)
+            except GateError:
+                say(f"  what it left is kept in {training.put_aside_refused(results, log)}; the next start begins anew")
+                raise
+            finally:
+                watch.close()
         covered = min(1.0, counts["bases_seen"] / documents.bases)
         return counts | {
             "train_bases": documents.bases,
@@ -173,11 +176,10 @@ class NvidiaBackend:
                 f"backend={config.backend.name}: NVIDIA's Evo2 tools are not installed here; run inside their "
                 "container (docker/README.md), or give launcher=docker"
             )
-        launcher = config.launcher
-        if launcher.name == "torchrun" and launcher.node_rank > 0:
+        if config.launcher.follows:
             raise InputError(
-                f"launcher.node_rank={launcher.node_rank}: only the first machine runs this program; on this one type "
-                f"the torchrun lines that dry_run=true writes for stage {stage}, once the first has begun it"
+                f"launcher.node_rank={config.launcher.node_rank}: only the first machine runs the stages; on this one "
+                "`python -m workflow.run` with the same settings follows it"
             )
         self.tools.refuse(config, stage)
         for note in self._take_notes(config, stage):

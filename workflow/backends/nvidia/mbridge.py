@@ -228,7 +228,7 @@ class MegatronBridge:
             "--min-lr": lowest,
             "--wd": train.weight_decay,
             "--clip-grad": train.clip,
-            "--seed": config.seed,
+            "--seed": config.train.seed,
             "--eval-interval": settings.validation_interval(config),
             "--eval-iters": settings.validation_batches(config),
             "--log-interval": 1,

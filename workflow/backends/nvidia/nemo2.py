@@ -277,7 +277,7 @@ class Nemo2:
             "--min-lr": lowest,
             "--wd": train.weight_decay,
             "--clip-grad": train.clip,
-            "--seed": config.seed,
+            "--seed": config.train.seed,
             "--val-check-interval": settings.validation_interval(config),
             "--limit-val-batches": settings.validation_batches(config),
             "--log-every-n-steps": 1,

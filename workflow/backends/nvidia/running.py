@@ -12,6 +12,7 @@ from workflow.config import Config
 from workflow.console import say
 from workflow.genome.files import PROJECT_ROOT
 from workflow.launch import Program, prepare, run_program
+from workflow.launch.rendezvous import announced
 
 TRAIN, PREDICT = "train_evo2", "predict_evo2"
 _SECONDS_TO_END, _SECONDS_TO_SAVE = 30.0, 600.0
@@ -68,13 +69,14 @@ class ToolRunner:
         self.place.commands.append(told)
         # A training saves its state before it ends.
         stop_seconds = _SECONDS_TO_SAVE if command.tool == TRAIN else _SECONDS_TO_END
-        run_program(
-            program,
-            on_line=on_line,
-            on_tick=on_tick,
-            silence_minutes=self.config.backend.silence_minutes,
-            stop_seconds=stop_seconds,
-        )
+        with announced(Path(self.config.runs_folder) / self.config.run_name, program):
+            run_program(
+                program,
+                on_line=on_line,
+                on_tick=on_tick,
+                silence_minutes=self.config.backend.silence_minutes,
+                stop_seconds=stop_seconds,
+            )
         return program.log
 
     def log(self, name: str) -> Path:

@@ -308,6 +308,11 @@ def refuse_training(config: Config) -> None:
             f"train.early_stopping={train.early_stopping}: NVIDIA's tools train to the last step; leave it out "
             "(train.early_stopping=null): the best checkpoint is kept all the same"
         )
+    if train.batch_ramp:
+        raise InputError(
+            f"train.batch_ramp={train.batch_ramp}: NVIDIA's tools take one global batch for all steps and have no flag "
+            "for a ramp: use train.batch_ramp=0, or backend=local"
+        )
     if train.repeat_weight != _REPEAT_WEIGHT:
         raise InputError(
             f"train.repeat_weight={train.repeat_weight}: NVIDIA's tools weigh lower-case bases with {_REPEAT_WEIGHT} "

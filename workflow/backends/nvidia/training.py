@@ -13,6 +13,7 @@ import pandas as pd
 
 from workflow.artifacts import read_json, write_json
 from workflow.backends.contracts import Command
+from workflow.backends.nvidia.settings import validation_interval
 from workflow.backends.nvidia.training_results import list_checkpoints, read_metrics
 from workflow.backends.training_gates import check_adapters_move, check_finite, check_first_validation_loss
 from workflow.checkpoints import adapter_shifts
@@ -21,6 +22,7 @@ from workflow.dataset.reading import open_split
 from workflow.errors import ToolError
 from workflow.gates import GateLog
 from workflow.launch import StepLine, TrainingProgress, parse_step
+from workflow.tracking import Tracker
 
 RESULTS, CHECKPOINTS = "results", "checkpoints.json"
 #: Beginning of the folder in which the index of the data is built, and name of its log.
@@ -52,7 +54,7 @@ class Documents:
 
 
 class TrainingWatch:
-    """Follows a training by what it prints and saves: shows progress, and lets the gates stop it.
+    """Follows a training by what it prints and saves: shows progress, tells the tracker, and lets the gates stop it.
 
     Parameters
     ----------
@@ -60,14 +62,16 @@ class TrainingWatch:
     results : Path
         The tool's result folder.
     gates : GateLog
+    tracker : Tracker
     """
 
-    def __init__(self, config: Config, results: Path, gates: GateLog) -> None:
-        self.config, self.results, self.gates = config, results, gates
+    def __init__(self, config: Config, results: Path, gates: GateLog, tracker: Tracker) -> None:
+        self.config, self.results, self.gates, self.tracker = config, results, gates, tracker
         self._progress = TrainingProgress(tokens_of_step(config))
         self._first_is_known = False
         self._looked = time.monotonic()
         self._seen: set[str] = set()
+        self._validated: set[int] = set()
 
     def on_line(self, text: str) -> None:
         """Read one line of the tool's log.
@@ -79,6 +83,7 @@ class TrainingWatch:
         """
         line = self._progress.feed(text)
         if line is not None:
+            self._track(line)
             self._check(line)
 
     def on_tick(self) -> None:
@@ -128,6 +133,33 @@ class TrainingWatch:
         if self.config.train.method != "scratch":
             check_first_validation_loss(loss, self.gates, step)
         self._first_is_known = True
+
+    def track_validations(self, metrics: pd.DataFrame) -> None:
+        """Tell the tracker the validations that the log did not tell of: NeMo keeps the last one to itself.
+
+        Parameters
+        ----------
+        metrics : DataFrame
+            From `read_metrics`.
+        """
+        losses = metrics.loc[metrics["name"] == "val_loss", ["step", "value"]]
+        for step, loss in losses.itertuples(index=False, name=None):
+            self._track_validation(int(step), float(loss))
+
+    def _track(self, line: StepLine) -> None:
+        told = {"train_loss": line.loss, "grad_norm": line.grad_norm, "learning_rate": line.learning_rate}
+        if metrics := {name: value for name, value in told.items() if value is not None}:
+            self.tracker.log(line.step, metrics)
+        if line.validation_loss is not None:
+            # NeMo repeats its latest one in every line, from the step after it on.
+            interval = validation_interval(self.config)
+            step = (line.step - 1) // interval * interval if line.is_training else line.step
+            self._track_validation(step, line.validation_loss)
+
+    def _track_validation(self, step: int, loss: float) -> None:
+        if step not in self._validated:
+            self._validated.add(step)
+            self.tracker.log(step, {"val_loss": loss})
 
     def _check(self, line: StepLine) -> None:
         if line.loss is not None:
@@ -210,6 +242,7 @@ def collect(config: Config, out: Path, log: Path, watch: TrainingWatch) -> dict[
     results, backend = out / RESULTS, config.backend.name
     metrics = read_metrics(results, backend, log, context_length=config.train.context_length)
     metrics.to_parquet(out / "metrics.parquet", index=False)
+    watch.track_validations(metrics)
     found = list_checkpoints(results, backend, log)
     complete = found[found["complete"]]
     if complete.empty:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
-from typing import Any, cast
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Protocol, cast
 
 import lightning
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.strategies import ParallelStrategy
 from peft import PeftModel
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
+from torch.nn.utils import clip_grad_norm_, parametrize
 
+from workflow.backends.embedded.batches import Batch
+from workflow.backends.embedded.fsdp import Sharded, shard
 from workflow.config import TrainConfig
 from workflow.errors import InputError
 from workflow.striped_hyena.adapters import adapter_shifts
@@ -20,6 +25,14 @@ from workflow.striped_hyena.objectives import base_nll, base_weights
 from workflow.striped_hyena.tokens import is_lower, model_inputs
 
 _POINTS_OF_CURVE = 1000
+
+
+class MetricLog(Protocol):
+    """Takes the metrics of a step."""
+
+    def log(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Take them."""
+        ...
 
 
 class NegativeExponential(nn.Module):
@@ -44,62 +57,91 @@ def make_filters_trainable(model: StripedHyena2) -> None:
 class Adaptation(lightning.LightningModule):
     """Loss, optimizer and schedule of one training.
 
+    A batch of Lightning's is one optimizer step: the forward passes that one process has in it. Their number may
+    differ from step to step.
+
     Parameters
     ----------
     model : StripedHyena2 or PeftModel
         What is trained: every parameter with `requires_grad`.
     config : TrainConfig
         Rates, schedule, weights of the loss.
+    log : MetricLog, optional
+        Gets what TensorBoard gets.
     """
 
-    def __init__(self, model: StripedHyena2 | PeftModel, config: TrainConfig) -> None:
+    def __init__(self, model: StripedHyena2 | PeftModel, config: TrainConfig, log: MetricLog | None = None) -> None:
         super().__init__()
         self.model = model
         self.settings = config
+        self.automatic_optimization = False
         # Frozen weights are in the base checkpoint already.
         self.strict_loading = False
         self.bases_seen = 0
-        self._step_loss = self._step_weight = 0.0
+        self._metric_log = log
+        self._step = {"loss": 0.0, "weight": 0.0, "bases": 0.0}
         self._validation: dict[str, float] = {}
 
-    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        """Weighted NLL in nats.
+    def configure_model(self) -> None:
+        """Spread the model over the processes where it is to be sharded."""
+        if isinstance(self.trainer.strategy, Sharded):
+            shard(self.model, self.trainer.strategy.mesh)
+
+    def training_step(self, batches: Sequence[Batch], batch_idx: int) -> None:
+        """One optimizer step.
+
+        The loss of a forward pass is divided by their number. With the mean over processes, which DDP and FSDP take
+        of gradients, each step has those of one forward pass over all its samples.
+        """
+        optimizer = cast(Any, self.optimizers())
+        optimizer.zero_grad()
+        for number, (targets, mask) in enumerate(batches, start=1):
+            with self._gradients_of_a_pass(is_last=number == len(batches)):
+                self.manual_backward(self.loss(targets, mask) / len(batches))
+        optimizer.step()
+        cast(Any, self.lr_schedulers()).step()
+
+    def loss(self, targets: Tensor, mask: Tensor) -> Tensor:
+        """Weighted NLL of one forward pass in nats; it is counted as part of the step.
 
         It is divided by the positions of a full batch, not by the weights of this one: each base then counts
         alike over the whole run, and accumulated gradients are those of one large batch.
         """
-        targets, mask = batch
-        nll = base_nll(self.model(model_inputs(targets), mask).logits, targets)
-        weights = base_weights(targets, mask, self.settings.repeat_weight)
-        total = (nll * weights).sum()
-        self._step_loss += float(total.detach())
-        self._step_weight += float(weights.sum())
-        self.bases_seen += int((weights > 0).sum())
+        with self._arithmetic():
+            nll = base_nll(self.model(model_inputs(targets), mask).logits, targets)
+            weights = base_weights(targets, mask, self.settings.repeat_weight)
+            total = (nll * weights).sum()
+        self._step["loss"] += float(total.detach())
+        self._step["weight"] += float(weights.sum())
+        self._step["bases"] += int((weights > 0).sum())
         return total / (self.settings.batch_size * self.settings.context_length)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Log the step that is about to be made."""
-        step = self.global_step + 1
-        if not math.isfinite(self._step_loss):
-            raise InputError(f"the training loss is {self._step_loss} at step {step}: lower train.learning_rate")
+        """Log the step that is about to be made, and clip its gradients."""
+        step, sums = self.global_step + 1, self._over_processes(self._step)
+        self._step = dict.fromkeys(self._step, 0.0)
+        self.bases_seen += int(sums["bases"])
+        if not math.isfinite(sums["loss"]):
+            raise InputError(f"the training loss is {sums['loss']} at step {step}: lower train.learning_rate")
+        trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        norm = float(clip_grad_norm_(trained, self.settings.clip))
         if step % max(1, self.settings.steps // _POINTS_OF_CURVE) == 0:
-            gradients = [p.grad for p in self.parameters() if p.grad is not None]
             self._log(
                 step,
-                train_loss=self._step_loss / max(self._step_weight, 1e-9),
-                grad_norm=float(torch.stack([gradient.norm() for gradient in gradients]).norm()),
+                train_loss=sums["loss"] / max(sums["weight"], 1e-9),
+                grad_norm=norm,
                 learning_rate=optimizer.param_groups[0]["lr"],
             )
-        self._step_loss = self._step_weight = 0.0
 
     def on_validation_epoch_start(self) -> None:
         """Begin the sums."""
         self._validation = {"nll": 0.0, "bases": 0.0, "nll_nonrepeat": 0.0, "bases_nonrepeat": 0.0}
 
-    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Add up the NLL over all bases, and over those that are not soft-masked."""
         targets, mask = batch
-        nll = base_nll(self.model(model_inputs(targets), mask).logits, targets).double()
+        with self._arithmetic():
+            nll = base_nll(self.model(model_inputs(targets), mask).logits, targets).double()
         everywhere = base_weights(targets, mask, repeat_weight=1.0) > 0
         for suffix, kept in (("", everywhere), ("_nonrepeat", everywhere & ~is_lower(targets))):
             self._validation["nll" + suffix] += float(nll[kept].sum())
@@ -107,7 +149,7 @@ class Adaptation(lightning.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log the validation losses in nats per base."""
-        sums = self._validation
+        sums = self._over_processes(self._validation)
         losses = {"val_loss": sums["nll"] / max(sums["bases"], 1)}
         if 0 < sums["bases_nonrepeat"] < sums["bases"]:
             losses["val_loss_nonrepeat"] = sums["nll_nonrepeat"] / sums["bases_nonrepeat"]
@@ -116,8 +158,27 @@ class Adaptation(lightning.LightningModule):
             losses["adapter_shift"] = sum(shifts.values()) / len(shifts)
         self._log(self.global_step, **losses)
 
+    def _gradients_of_a_pass(self, is_last: bool) -> AbstractContextManager[Any]:
+        """With DDP, gradients are averaged over processes once a step, in its last pass."""
+        strategy = self.trainer.strategy
+        if is_last or not isinstance(strategy, ParallelStrategy):
+            return nullcontext()
+        return strategy.block_backward_sync()
+
+    def _arithmetic(self) -> torch.autocast:
+        """The precision of forward passes; backward passes follow them."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bf16")
+
+    def _over_processes(self, sums: dict[str, float]) -> dict[str, float]:
+        """Sums over all processes, the same in each."""
+        mine = torch.tensor(list(sums.values()), dtype=torch.float64, device=self.device)
+        total = cast(Tensor, self.trainer.strategy.reduce(mine, reduce_op="sum"))
+        return dict(zip(sums, total.tolist(), strict=True))
+
     def _log(self, step: int, **values: float) -> None:
         cast(TensorBoardLogger, self.logger).log_metrics(values | {"bases_seen": self.bases_seen}, step)
+        if self._metric_log is not None:
+            self._metric_log.log(step, values)
 
     def configure_optimizers(self) -> Any:
         """AdamW, linear warm-up, cosine. No decay on filters, norms and biases."""
