@@ -9,8 +9,8 @@ from workflow import provenance
 from workflow.artifacts import read_json, write_json
 from workflow.errors import GateError, InputError, MemoryShortageError, ToolError
 from workflow.launch import PreemptedError, is_out_of_memory
+from workflow.registry.records import FAILURE
 
-FAILURE = "failed.json"
 #: What comes first counts.
 _KINDS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], ...] = (
     (GateError, "gate"),

@@ -40,10 +40,10 @@ from workflow.launch.rendezvous import ATTEMPT
 from workflow.pipeline.outcome import forget_failure, record_failure
 from workflow.pipeline.table import OPTIONAL, PIPELINE, Stage
 from workflow.preflight import preflight
-from workflow.registry.records import refresh
+from workflow.registry import refresh
 from workflow.stages import convert, predict
 from workflow.stages.context import StageContext
-from workflow.tracking import log_evaluation
+from workflow.tracking import log_evaluation, require_tracker
 
 #: Written into a stage's folder while it works in place.
 _IN_PLACE = "in_place.json"
@@ -153,6 +153,8 @@ class Run:
         """
         wanted = [step.stage.name for step in steps if not step.skip]
         gates = {name: preflight(self.config, name) for name in wanted}
+        if "train" in wanted:
+            require_tracker(self.config)
         for name in wanted:
             if self.config.starts_programs(name):
                 self.script(name)
