@@ -37,7 +37,7 @@ SETS = {
     "background": {"upstream": 0, "downstream": 0},
 }
 #: These depend on the order of the sequences in the file, or tell of paths and times.
-OF_THE_FILE = ("genome.fa", "genome.fa.fai", "classes.npy", "manifest.json", "files.json")
+OF_THE_FILE = ("genome.fa", "genome.fa.fai", "classes.npy", "manifest.json", "files.json", "run.json")
 
 
 @dataclass
@@ -314,7 +314,7 @@ def test_hash_seed_changes_nothing(plant: Plant, reference: Path, tmp_path: Path
     command = [sys.executable, "-m", "workflow.run", *given]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    left_out = ("manifest.json", "files.json")
+    left_out = ("manifest.json", "files.json", "run.json")
     one, two = hashes(reference, left_out), hashes(tmp_path / "one", left_out)
     assert np.isin(OF_THE_FILE[:2], [Path(name).name for name in one]).all()
     assert one.keys() == two.keys()

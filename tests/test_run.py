@@ -49,7 +49,7 @@ def die_at(owner, name, applies):
         return original(*args, **kwargs)
     setattr(owner, name, counted)
 if what == "step":
-    from workflow.backends.adaptation import Adaptation
+    from workflow.backends.embedded.adaptation import Adaptation
     die_at(Adaptation, "on_before_optimizer_step", lambda *args: True)
 elif what == "window":
     from workflow.artifacts import PerBaseWriter
@@ -70,7 +70,7 @@ def command(
 
 def artefacts(folder: Path) -> dict[str, bytes]:
     """Every published file but for those that hold times, and Lightning's own counters; of manifests the counts."""
-    timed = ("manifest.json", "report.html", "structure.json")
+    timed = ("manifest.json", "report.html", "structure.json", "run.json", "stream.jsonl")
     files = {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))

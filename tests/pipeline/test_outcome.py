@@ -68,3 +68,20 @@ def test_a_run_tells_why_it_failed_until_it_is_started_again(
     monkeypatch.setitem(PIPELINE, "train", works)
     Run(asked).execute()
     assert read_failure(run.folder) is None
+
+
+def test_a_stage_that_leaves_at_a_signal_has_not_succeeded(
+    settings: Config, ran: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lightning ends a training that got SIGTERM by SystemExit without a code."""
+
+    def leaves(context: StageContext) -> dict[str, object]:
+        raise SystemExit
+
+    monkeypatch.setitem(PIPELINE, "prepare", replace(PIPELINE["prepare"], run=leaves))
+    run = Run(settings)
+    with pytest.raises(SystemExit) as left:
+        run.execute()
+    assert left.value.code == 143
+    failure = read_failure(run.folder)
+    assert failure is not None and failure.kind == "interrupted"

@@ -193,6 +193,12 @@ class Config:
         """Processes of this machine that share the stage `predict`; NVIDIA's tools start their own."""
         return self.parallel.devices if self.backend.name == "local" and self.predict.shard is None else 1
 
+    def devices_of(self, stage: str) -> int:
+        """GPUs of each machine that a stage computes on; the embedded engine spreads training and prediction alone."""
+        if self.backend.name != "local" or stage == "train":
+            return self.parallel.devices
+        return self.predicting_processes if stage == "predict" else 1
+
     @property
     def prediction_shards(self) -> int:
         """Parts that the stage `predict` makes: one a process, where no number is given."""

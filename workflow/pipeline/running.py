@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -259,6 +260,9 @@ class Run:
         except BaseException as error:
             record_failure(self.folder, step.stage.name, error)
             refresh(self.folder)
+            if isinstance(error, SystemExit) and not error.code:
+                # As Lightning leaves at SIGTERM; a scheduler would take it for the end of the work.
+                raise SystemExit(128 + signal.SIGTERM) from error
             raise
         refresh(self.folder)
 
