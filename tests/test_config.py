@@ -27,10 +27,13 @@ from workflow.config import (
     ModelConfig,
     PredictConfig,
     SplitConfig,
+    SweepConfig,
+    TrackingConfig,
     TrainConfig,
     VariantsConfig,
     WindowsConfig,
 )
+from workflow.config.launcher import SlurmConfig
 from workflow.errors import InputError
 from workflow.pipeline import PIPELINE
 
@@ -205,6 +208,9 @@ def test_stages_are_those_of_the_pipeline() -> None:
         PredictConfig,
         InferConfig,
         EvaluationConfig,
+        SlurmConfig,
+        SweepConfig,
+        TrackingConfig,
     ],
 )
 def test_every_key_is_explained(schema: type) -> None:

@@ -122,6 +122,22 @@ def test_shards_are_an_array_and_then_put_together(shown: Callable[..., list[Sho
     assert not any(word.startswith("predict.shard=") for word in jobs[2].words)
 
 
+def test_one_shard_is_no_job_of_its_own(configure: Configure, tmp_path: Path) -> None:  # noqa: F811
+    typed = [*SMALL, *GIVEN, f"runs_folder={tmp_path}", "stage=predict", "predict.shards=5", "predict.shard=2"]
+    with pytest.raises(InputError, match=r"^predict\.shard=2 with launcher=slurm, which makes an array of all shards"):
+        submit_run(configure(*typed), typed)
+
+
+def test_tasks_that_use_one_gpu_of_several(shown: Callable[..., list[Shown]]) -> None:
+    """The embedded engine trains on all; a task of an array, and what generates, on one."""
+    given = ("parallel.devices=4", "parallel.gpu=H100-80GB", "predict.shards=5")
+    jobs = shown("genome=phix174", "windows.length=128", "model=tiny", "train=lora", ALL, *given)
+    assert [(job.name, job.asks("gres")) for job in jobs] == [
+        *(("01-download-to-convert", None), ("02-train", "gpu:4"), ("03-predict-tasks", "gpu:1")),
+        *(("04-predict", None), ("05-infer", "gpu:1"), ("06-evaluate", None)),
+    ]
+
+
 def test_force_is_for_the_first_start(shown: Callable[..., list[Shown]]) -> None:
     (job,) = shown(*SMALL, "stage=[prepare]", "force=true")
     assert [word for word in job.words if word.startswith("force")] == ["force=$first"]
@@ -143,6 +159,8 @@ def test_interpreter(shown: Callable[..., list[Shown]], tmp_path: Path, monkeypa
     [
         "genome.fasta=https://me:pass@host/a.fa",
         "+launcher.environment.HF_TOKEN=hf_x",
+        "launcher.environment={HF_TOKEN: hf_x}",
+        "launcher.slurm.setup=['export HF_TOKEN=hf_x']",
         "genome.fasta='https://h/a?token=pass'",
     ],
 )

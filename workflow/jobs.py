@@ -74,7 +74,8 @@ def _status(options: argparse.Namespace) -> None:
     rows = [_HEADER]
     for record in _records(options.folder):
         for task in states_of(record.id):
-            why = _REMEDIES.get(task.state) or _REMEDIES.get(task.reason) or task.reason
+            way_out = _REMEDIES.get(task.state) or _REMEDIES.get(task.reason)
+            why = ": ".join(word for word in (task.reason, way_out) if word)
             made = ", ".join(record.stages)
             rows.append((task.id, made, task.state, why, task.nodes, task.elapsed, str(task.restarts or "")))
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADER))]

@@ -19,12 +19,13 @@ from workflow.console import say
 from workflow.errors import InputError
 from workflow.genome.files import PROJECT_ROOT
 from workflow.genome.web import hide_secrets
+from workflow.launch.shell import shows_secret
 from workflow.launch.slurm import JOBS, Job, Submitted, add_record, cancel, read_records, render, states_of, submit
 from workflow.pipeline import Run, Step
 from workflow.provenance import mask_secrets, now
 
 #: Settings of which each job has its own.
-_OWN = ("stage", "dry_run", "force", "launcher.name", "launcher.rendezvous", "launcher.node_rank", "predict.shard")
+_OWN = ("stage", "dry_run", "force", "launcher.name", "launcher.rendezvous", "launcher.node_rank")
 #: The same in the words of the shell, or of Hydra, that know them when the job runs.
 _RENDEZVOUS, _NODE_RANK = 'launcher.rendezvous="$rendezvous"', "launcher.node_rank=${oc.env:SLURM_NODEID}"
 _SHARD, _FORCE = 'predict.shard="$SLURM_ARRAY_TASK_ID"', 'force="$first"'
@@ -69,8 +70,13 @@ def submit_run(config: Config, arguments: Sequence[str]) -> list[Submitted]:
     ------
     InputError
         What `Run.plan` and `Run.preflight` see; a secret in the arguments; jobs of this run are still in the queue;
-        SLURM is not there or refuses a job.
+        SLURM is not there or refuses a job; `predict.shard` is set.
     """
+    if config.predict.shard is not None:
+        raise InputError(
+            f"predict.shard={config.predict.shard} with launcher=slurm, which makes an array of all shards: leave it "
+            "out; those that are there are not made again"
+        )
     run = Run(replace(config, launcher=_launcher_in_job(config)))
     steps = [step for step in run.plan() if not step.skip]
     run.preflight(steps)
@@ -163,8 +169,9 @@ def _need(config: Config, stage: str) -> _Need:
     # The embedded engine spreads its training, and one machine's scoring in one job; NVIDIA's tools all but their
     # generation.
     nodes = parallel.nodes if stage == "train" or (tools and stage != "infer") else 1
-    alone = stage != "train" and not (stage == "predict" and config.predict.shards == 1)
-    devices = 1 if not tools and alone else parallel.devices
+    # Each task of an array makes its shards by one process.
+    is_array = stage == "predict" and config.predict.shards > 1
+    devices = 1 if is_array and not tools else config.devices_of(stage)
     part = stage if stage in ("train", "predict") else ""
     return _Need(computes=True, nodes=nodes, gpus=_gpus(config, devices), part=part)
 
@@ -219,7 +226,7 @@ def _command(module: str, config: Config, arguments: Sequence[str], own: Sequenc
     kept = [argument for argument in arguments if argument.lstrip("+~").partition("=")[0] not in own]
     for argument in kept:
         key, _, value = argument.partition("=")
-        if hide_secrets(argument) != argument or mask_secrets(value, key) != value:
+        if hide_secrets(argument) != argument or mask_secrets(value, key) != value or shows_secret(value):
             raise InputError(
                 f"{key.lstrip('+')} holds a secret, which the script of a job would show: export it as an environment "
                 "variable in the shell that submits, or put the setting into a YAML file"

@@ -133,7 +133,7 @@ def _in_container(
         # A user id without an entry in the container's list has no name, which PyTorch asks for.
         inside["USER"] = "user"
     inside |= variables
-    hidden = dict.fromkeys([*_LOGINS, *filter(is_secret, inside)])
+    hidden = dict.fromkeys([*_LOGINS, *(key for key, value in inside.items() if is_secret(key, value))])
     line = [
         *("docker", "run", "--rm", "--name", name),
         # Passes signals on, which the first process of a container would not act on.

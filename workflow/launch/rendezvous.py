@@ -118,7 +118,7 @@ def announced(run: Path, program: Program) -> Iterator[None]:
         "token": token,
         "number": before["number"] + 1 if before.get("token") == token else 1,
         "argv": program.argv,
-        "environment": {name: value for name, value in program.environment.items() if not is_secret(name)},
+        "environment": {key: value for key, value in program.environment.items() if not is_secret(key, value)},
         "log": str(program.log.absolute()),
         "folder": str((program.folder or Path.cwd()).absolute()),
         "name": program.label,

@@ -8,15 +8,23 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from workflow.artifacts import write_text
+from workflow.provenance import mask_secrets
 
 #: `HF_TOKEN`, but not `TOKENIZERS_PARALLELISM`.
 _SECRET = re.compile(r"(token|key|passwd|password|secret|credential)s?(?:[\d_]|$)", re.IGNORECASE)
+#: A variable that is given a value of its own, and not that of another variable or of a command.
+_GIVEN = re.compile(r"\b([A-Z][A-Z0-9_]*)\s*[:=]\s*[\"']?(?=[^\s\"'$`,}])")
 _PREAMBLE = "#!/usr/bin/env bash\nset -euo pipefail\n"
 
 
-def is_secret(name: str) -> bool:
-    """Whether an environment variable of this name holds what nobody should read."""
-    return _SECRET.search(name) is not None
+def is_secret(name: str, value: str = "") -> bool:
+    """Whether an environment variable holds what nobody should read: its name tells, or a login in its URL."""
+    return _SECRET.search(name) is not None or mask_secrets(value) != value
+
+
+def shows_secret(text: str) -> bool:
+    """Whether a text gives a value to a secret variable, such as `export HF_TOKEN=…` or `{HF_TOKEN: …}`."""
+    return mask_secrets(text) != text or any(is_secret(name) for name in _GIVEN.findall(text))
 
 
 def as_typed(argv: Sequence[str], environment: Mapping[str, str] | None = None, folder: Path | None = None) -> str:
@@ -34,7 +42,7 @@ def as_typed(argv: Sequence[str], environment: Mapping[str, str] | None = None, 
         Where it has to be started. The change of folder does not outlive the command.
     """
     settings = (
-        f'{name}="${name}"' if is_secret(name) else f"{name}={shlex.quote(value)}"
+        f'{name}="${name}"' if is_secret(name, value) else f"{name}={shlex.quote(value)}"
         for name, value in (environment or {}).items()
     )
     line = " ".join([*settings, shlex.join(argv)])

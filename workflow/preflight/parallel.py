@@ -28,7 +28,7 @@ def check_parallel(config: Config, stage: str, shape: Shape, gpus: Sequence[Gpu]
     )
     length = config.train.context_length if stage == "train" else None
     seen = len(gpus) if parallel.gpu is None else 0
-    faults = [*_device_faults(parallel, seen), *tensor_faults(shape, parallel.tensor), *_other_faults(parallel)]
+    faults = [*_device_faults(parallel, config.devices_of(stage), seen), *tensor_faults(shape, parallel.tensor), *_other_faults(parallel)]
     faults += _length_faults(parallel, length)
     gates.check(
         "parallel_sizes",
@@ -54,10 +54,10 @@ def tensor_faults(shape: Shape, size: int) -> list[str]:
     return [f"{' and '.join(odd)} do not divide by parallel.tensor={size}{hint}"]
 
 
-def _device_faults(parallel: ParallelConfig, seen: int) -> Iterator[str]:
+def _device_faults(parallel: ParallelConfig, used: int, seen: int) -> Iterator[str]:
     if parallel.processes % parallel.model_parallel:
         yield f"{parallel.processes} devices do not divide by tensor · pipeline · context = {parallel.model_parallel}"
-    if seen and parallel.devices > seen:
+    if seen and used > seen:
         yield f"parallel.devices={parallel.devices}, but {seen} GPUs are seen here (plan for others with parallel.gpu)"
 
 

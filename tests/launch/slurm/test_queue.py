@@ -21,6 +21,18 @@ def test_submission(tmp_path: Path, stand_in: StandIn) -> None:
     assert words_in(asked) == ["--parsable", "--dependency=afterok:3:4", str(tmp_path / "a.sbatch")]
 
 
+def test_job_submitted_by_a_job_is_another(
+    tmp_path: Path, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its array, its restarts and the rest would be taken for those of the new one."""
+    stand_in("sbatch", "echo $SLURM_CONF:$SLURM_HINT:$SLURM_ARRAY_JOB_ID:$SLURM_RESTART_COUNT")
+    for name in ("CONF", "HINT", "ARRAY_JOB_ID", "RESTART_COUNT"):
+        monkeypatch.setenv(f"SLURM_{name}", name)
+    assert submit(tmp_path / "a.sbatch") == "CONF:HINT:ARRAY_JOB_ID:RESTART_COUNT"
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    assert submit(tmp_path / "a.sbatch") == "CONF:::"
+
+
 def test_no_slurm_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(InputError, match=r"^sbatch is not on PATH: use launcher=slurm on a login node of SLURM$"):

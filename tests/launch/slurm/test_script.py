@@ -241,6 +241,36 @@ def test_comma_in_a_mount(tmp_path: Path) -> None:
         render(job(tmp_path / "a,b"), LauncherConfig(slurm=SlurmConfig(container="pyxis")))
 
 
+def test_logs_in_a_folder_with_a_backslash(tmp_path: Path) -> None:
+    """SLURM would take the name of the log as it stands, without the number of the job."""
+    with pytest.raises(InputError, match=r"cannot hold the logs of a job: its name holds a backslash"):
+        render(job(tmp_path, log=tmp_path / "a\\b" / "01-train-%j.log"), LauncherConfig())
+
+
+@pytest.mark.parametrize(
+    "slurm",
+    [
+        SlurmConfig(setup=["export HF_TOKEN=hidden"]),
+        SlurmConfig(setup=['export A=1 WANDB_API_KEY="hidden"']),
+        SlurmConfig(setup=["curl https://me:hidden@host/file"]),
+        SlurmConfig(options=["--export=ALL,HF_TOKEN=hidden"]),
+    ],
+)
+def test_secrets_in_lines_of_the_settings(tmp_path: Path, slurm: SlurmConfig) -> None:
+    with pytest.raises(InputError, match=r"setup and options: a line holds a secret") as caught:
+        render(job(tmp_path), LauncherConfig(slurm=slurm))
+    assert "hidden" not in str(caught.value)
+
+
+def test_secrets_that_come_from_elsewhere(tmp_path: Path) -> None:
+    """Lines that read one are no secrets; a login in the URL of a variable is one."""
+    lines = ["export HF_TOKEN=$(cat ~/.token)", 'export HF_TOKEN="$OTHER"', "export TOKENIZERS_PARALLELISM=false"]
+    proxy = {"HTTPS_PROXY": "http://me:hidden@proxy:3128", "NO_PROXY": "localhost"}
+    script = render(job(tmp_path), LauncherConfig(environment=proxy, slurm=SlurmConfig(setup=lines)))
+    assert all(f"\n{line}\n" in script for line in lines)
+    assert "hidden" not in script and "export NO_PROXY=localhost" in script
+
+
 def test_folder_of_two_lines(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"a\\nb' cannot be the folder of a job: its name holds a line break"):
         render(job(tmp_path / "a\nb"), LauncherConfig())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from collections.abc import Sequence
@@ -151,12 +152,27 @@ def _remembered(job: str) -> list[TaskState]:
 def _call(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     try:
         return subprocess.run(  # noqa: S603 no shell reads it
-            [program, *arguments], capture_output=True, text=True, check=False, timeout=_SECONDS
+            [program, *arguments],
+            env=_environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_SECONDS,
         )
     except FileNotFoundError:
         raise InputError(f"{program} is not on PATH: use launcher=slurm on a login node of SLURM") from None
     except subprocess.TimeoutExpired:
         raise InputError(f"{program} did not answer for {_SECONDS} s: see whether SLURM works, with sinfo") from None
+
+
+def _environment() -> dict[str, str]:
+    """That of this process, without what SLURM tells of the job that it may be part of: the new one is another."""
+    in_job = "SLURM_JOB_ID" in os.environ
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not (in_job and name.startswith("SLURM_") and name != "SLURM_CONF")
+    }
 
 
 def _told(done: subprocess.CompletedProcess[str]) -> str:

@@ -10,7 +10,7 @@ from workflow.config.launcher import LauncherConfig
 from workflow.errors import InputError
 from workflow.launch.launchers import check_names
 from workflow.launch.rendezvous import ATTEMPT
-from workflow.launch.shell import is_secret
+from workflow.launch.shell import is_secret, shows_secret
 from workflow.launch.slurm import container
 from workflow.launch.slurm.job import Job
 
@@ -89,11 +89,19 @@ def render(job: Job, launcher: LauncherConfig) -> str:
     Raises
     ------
     InputError
-        A folder, a variable or a mount whose name cannot be used.
+        A folder, a variable or a mount whose name cannot be used; a secret in the lines of the settings.
     """
     for folder in (job.folder, job.log.parent):
         if not str(folder).isprintable():
             raise InputError(f"{str(folder)!r} cannot be the folder of a job: its name holds a line break or the like")
+    if "\\" in str(job.log):
+        raise InputError(f"{job.log.parent} cannot hold the logs of a job: its name holds a backslash")
+    for line in (*launcher.slurm.setup, *launcher.slurm.options):
+        if shows_secret(line):
+            raise InputError(
+                "launcher.slurm.setup and options: a line holds a secret, which the script of a job would show: export "
+                "it as an environment variable in the shell that submits"
+            )
     what = f"{job.title}: {', '.join(job.stages)}" + (f", {job.array} tasks" if job.array else "")
     beginning = _BEGINNING.format(
         folder=shlex.quote(str(job.folder)),
@@ -148,14 +156,14 @@ def _directives(job: Job, launcher: LauncherConfig) -> Iterator[str]:
 
 def _quoted(log: Path) -> str:
     """A path in a line of sbatch, in which a percent sign of a folder stands for itself."""
-    folder = str(log.parent).replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    folder = str(log.parent).replace('"', '\\"').replace("%", "%%")
     return f'"{folder}/{log.name}"'
 
 
 def _surroundings(launcher: LauncherConfig) -> Iterator[str]:
     """Modules, variables and the user's own lines."""
     yield from (f"module load {shlex.quote(module)}" for module in launcher.slurm.modules)
-    shown = {name: value for name, value in launcher.environment.items() if not is_secret(name)}
+    shown = {name: value for name, value in launcher.environment.items() if not is_secret(name, value)}
     variables = {**container.variables(launcher), **shown}
     check_names(variables)
     yield from (f"export {name}={shlex.quote(value)}" for name, value in variables.items())
