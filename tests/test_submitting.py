@@ -159,7 +159,7 @@ def test_interpreter(shown: Callable[..., list[Shown]], tmp_path: Path, monkeypa
     [
         "genome.fasta=https://me:pass@host/a.fa",
         "+launcher.environment.HF_TOKEN=hf_x",
-        "launcher.environment={HF_TOKEN: hf_x}",
+        "+launcher.environment={HF_TOKEN: hf_x}",
         "launcher.slurm.setup=['export HF_TOKEN=hf_x']",
         "genome.fasta='https://h/a?token=pass'",
     ],

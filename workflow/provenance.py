@@ -7,6 +7,7 @@ import platform
 import re
 import sys
 from datetime import UTC, datetime
+from functools import lru_cache
 from importlib import metadata
 from typing import Any
 
@@ -25,14 +26,20 @@ def now() -> str:
 
 def environment() -> dict[str, Any]:
     """Versions, host and accelerator, for the manifest."""
+    host = {"system": platform.platform(), "machine": platform.machine(), "cores": len(os.sched_getaffinity(0))}
+    return {"versions": dict(_versions()), "host": host, "accelerator": _accelerator()}
+
+
+@lru_cache
+def _versions() -> dict[str, str]:
+    """Of this program and of what computes in it; read once, as thousands of shards ask."""
     versions = {"workflow": __version__, "python": platform.python_version()}
     for package in _PACKAGES:
         try:
             versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
-    host = {"system": platform.platform(), "machine": platform.machine(), "cores": len(os.sched_getaffinity(0))}
-    return {"versions": versions, "host": host, "accelerator": _accelerator()}
+    return versions
 
 
 def command_line() -> list[str]:

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from workflow.launch.shell import as_typed, is_secret, write_commands
+from workflow.launch.shell import as_typed, is_secret, shows_secret, write_commands
 
 
 @pytest.mark.parametrize(
@@ -17,6 +17,22 @@ def test_secrets(name: str) -> None:
 @pytest.mark.parametrize("name", ["TOKENIZERS_PARALLELISM", "KEYBOARD", "PATH", "PYTHONHASHSEED", "NCCL_DEBUG"])
 def test_no_secrets(name: str) -> None:
     assert not is_secret(name)
+
+
+def test_login_in_the_value_of_a_variable() -> None:
+    assert is_secret("HTTPS_PROXY", "http://me:pass@proxy:3128")
+    assert not is_secret("HTTPS_PROXY", "http://proxy:3128")
+    assert as_typed(["ls"], {"HTTPS_PROXY": "http://me:pass@proxy:3128"}) == 'HTTPS_PROXY="$HTTPS_PROXY" ls'
+
+
+@pytest.mark.parametrize("text", ["export HF_TOKEN=x", "{A: 1, HF_TOKEN: x}", "HF_TOKEN = 'x'", "git://me:x@host"])
+def test_text_that_shows_a_secret(text: str) -> None:
+    assert shows_secret(text)
+
+
+@pytest.mark.parametrize("text", ["export HF_TOKEN=$MINE", 'HF_TOKEN="$(cat f)"', "HF_TOKEN=", "{tokens: 5}", "A=1"])
+def test_text_that_shows_none(text: str) -> None:
+    assert not shows_secret(text)
 
 
 def test_line_is_quoted_as_needed() -> None:

@@ -95,6 +95,17 @@ def test_more_processes_than_gpus_are_seen(configure: Configure, nvidia_smi: obj
         judged(configure("backend=local", "parallel.devices=4"))
 
 
+def test_stages_that_use_one_gpu_of_several(configure: Configure, nvidia_smi: object) -> None:
+    """As the jobs of a cluster see it: a task of an array, and what generates, has been given one."""
+    assert callable(nvidia_smi)
+    nvidia_smi(r"printf 'NVIDIA H200, 143771, 143000, 550, 9.0\n'")
+    asked = ("backend=local", "parallel.devices=4", "predict.shards=8")
+    assert judged(configure(*asked), "infer").passed
+    assert judged(configure(*asked, "predict.shard=3"), "predict").passed
+    with pytest.raises(GateError, match=r"parallel\.devices=4, but 1 GPUs are seen here"):
+        judged(configure(*asked), "predict")
+
+
 @pytest.mark.parametrize(
     ("overrides", "told"),
     [

@@ -28,7 +28,11 @@ def check_parallel(config: Config, stage: str, shape: Shape, gpus: Sequence[Gpu]
     )
     length = config.train.context_length if stage == "train" else None
     seen = len(gpus) if parallel.gpu is None else 0
-    faults = [*_device_faults(parallel, config.devices_of(stage), seen), *tensor_faults(shape, parallel.tensor), *_other_faults(parallel)]
+    faults = [
+        *_device_faults(parallel, config.devices_of(stage), seen),
+        *tensor_faults(shape, parallel.tensor),
+        *_other_faults(parallel),
+    ]
     faults += _length_faults(parallel, length)
     gates.check(
         "parallel_sizes",

@@ -1,4 +1,4 @@
-"""A real SLURM of three machines, all of them this one: slurmctld, three slurmd and munged of Debian's packages."""
+"""A real SLURM of five machines, all of them this one: slurmctld, five slurmd and munged of Debian's packages."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 NODES = ("nodea", "nodeb", "nodec")
+#: Machines of a partition of their own, of which one may be lost while others are at work.
+SPARE = ("spared", "sparee")
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scontrol", "scancel", "srun")
 _INSTALL = "apt-get install --no-install-recommends slurmctld slurmd slurm-client munge"
 _SBIN = "/usr/sbin:/sbin"
@@ -57,6 +59,7 @@ GresTypes=gpu
 {nodes}
 PartitionName=gpu Nodes={names} Default=YES State=UP PriorityTier=1
 PartitionName=urgent Nodes={names} State=UP PriorityTier=10
+PartitionName=spare Nodes={spare} State=UP PriorityTier=1
 """
 _NODE = "NodeName={name} NodeAddr=127.0.0.1 Port={port} CPUs=4 RealMemory=4000 Gres=gpu:2 State=UNKNOWN"
 
@@ -88,7 +91,7 @@ class Cluster:
         _kill(working)
 
     def wait_for_nodes(self) -> None:
-        wait_until(lambda: asked("sinfo", "-h", "-o", "%T %D") == f"idle {len(NODES)}", 30, self.logs)
+        wait_until(lambda: asked("sinfo", "-h", "-o", "%T %D") == f"idle {len(NODES + SPARE)}", 30, self.logs)
 
     def logs(self) -> str:
         return "\n".join(f"== {path.name}\n{path.read_text()[-3000:]}" for path in sorted(self.folder.glob("*.log")))
@@ -146,7 +149,7 @@ def running_cluster() -> Iterator[Cluster]:
         cluster.start("munged", "munged", "--foreground", "--force", *key, *files)
         wait_until((folder / "munge.socket").exists, 10, cluster.logs)
         cluster.start("slurmctld", "slurmctld", "-D", "-i", "-f", str(folder / "slurm.conf"))
-        for name in NODES:
+        for name in NODES + SPARE:
             cluster.start_node(name)
         cluster.wait_for_nodes()
         yield cluster
@@ -160,20 +163,23 @@ def running_cluster() -> Iterator[Cluster]:
 
 
 def _write_settings(folder: Path) -> None:
-    ports = _free_ports(1 + len(NODES))
+    everything = NODES + SPARE
+    ports = _free_ports(1 + len(everything))
     (folder / "state").mkdir()
-    for name in NODES:
+    for name in everything:
         (folder / f"spool-{name}").mkdir()
     (folder / "munge.key").write_bytes(os.urandom(1024))
     (folder / "munge.key").chmod(0o400)
     for number in range(2):
         (folder / f"gpu{number}").touch()
-    names = ",".join(NODES)
-    (folder / "gres.conf").write_text(f"NodeName={names} Name=gpu File={folder}/gpu[0-1]\n")
-    nodes = "\n".join(_NODE.format(name=name, port=port) for name, port in zip(NODES, ports[1:], strict=True))
+    names, spare = ",".join(NODES), ",".join(SPARE)
+    (folder / "gres.conf").write_text(f"NodeName={names},{spare} Name=gpu File={folder}/gpu[0-1]\n")
+    nodes = "\n".join(_NODE.format(name=name, port=port) for name, port in zip(everything, ports[1:], strict=True))
     host = socket.gethostname().split(".")[0]
     (folder / "slurm.conf").write_text(
-        _CONFIG.format(host=host, user=getpass.getuser(), folder=folder, ports=ports, nodes=nodes, names=names)
+        _CONFIG.format(
+            host=host, user=getpass.getuser(), folder=folder, ports=ports, nodes=nodes, names=names, spare=spare
+        )
     )
 
 

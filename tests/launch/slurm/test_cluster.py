@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.launch.slurm.cluster import Cluster, asked, running_cluster, wait_until
+from tests.launch.slurm.cluster import SPARE, Cluster, asked, running_cluster, wait_until
 from tests.launch.slurm.conftest import ROOT, SMALL, Configure
 from workflow import jobs
 from workflow.config.launcher import LauncherConfig, SlurmConfig
@@ -52,6 +52,46 @@ def job_beyond_its_time(cluster: Cluster, tmp_path_factory: pytest.TempPathFacto
     folder = tmp_path_factory.mktemp("time")
     settings = {"time": "01:00", "signal_seconds": 55, "options": ["--nodelist=nodea"]}
     return folder, submit(write_job(folder, COUNTER, folder / "saved", 400, **settings))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def job_on_a_lost_machine(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
+    """Also begun before the others: SLURM takes its time to believe that a machine is gone."""
+    folder = tmp_path_factory.mktemp("lost")
+    job = submit(write_job(folder, COUNTER, folder / "saved", 30, partition="spare"))
+    wait_until(lambda: lines(folder, job))
+    lost = state(job).nodes
+    cluster.lose_node(lost)
+    return folder, job, lost
+
+
+@pytest.fixture(scope="module", autouse=True)
+def job_that_makes_room(
+    job_on_a_lost_machine: object, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, str, str]:
+    """Begun early as well: SLURM waits before it starts a job again. A job on one machine, and a better one for it."""
+    folder = tmp_path_factory.mktemp("room")
+    where = {"options": ["--nodelist=nodec", "--exclusive"]}
+    poor = submit(write_job(folder, COUNTER, folder / "saved", 30, name="poor", partition="gpu", **where))
+    wait_until(lambda: lines(folder, poor, "poor"))
+    return folder, poor, submit(write_job(folder, "print('end')", name="rich", partition="urgent", **where))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def array_with_a_stopped_task(
+    job_that_makes_room: object, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, str, list[str]]:
+    """Three tasks of which the last has been told to make room. Its number is that of the whole array."""
+    folder = tmp_path_factory.mktemp("array")
+    script = write_job(folder, COUNTER, folder / "x", 40, array=3, exclude="nodec")
+    text = script.read_text().replace(str(folder / "x"), f'{folder}/saved"$SLURM_ARRAY_TASK_ID"')
+    script.write_text(text)
+    job = submit(script)
+    tasks = [f"{job}_{number}" for number in range(3)]
+    wait_until(lambda: all(lines(folder, task) for task in tasks))
+    assert asked("scontrol", "-o", "show", "job", tasks[2]).startswith(f"JobId={job} "), "as SLURM numbers them"
+    asked("scancel", "--batch", "--signal=USR1", tasks[2])
+    return folder, job, tasks
 
 
 def write_job(folder: Path, code: str, *words: object, name: str = "job", **settings: object) -> Path:
@@ -162,26 +202,6 @@ def test_chain_that_ends_well(cluster: Cluster, tmp_path: Path) -> None:
     assert lines(tmp_path, second, "second") == ["end"]
 
 
-def test_array_in_which_one_task_is_stopped(cluster: Cluster, tmp_path: Path) -> None:
-    """The last task has the number of the whole array: neither the signal nor the restart may reach the others."""
-    script = write_job(tmp_path, COUNTER, tmp_path / "x", 40, array=3)
-    text = script.read_text().replace(str(tmp_path / "x"), f'{tmp_path}/saved"$SLURM_ARRAY_TASK_ID"')
-    script.write_text(text)
-    job = submit(script)
-    tasks = [f"{job}_{number}" for number in range(3)]
-    wait_until(lambda: all(lines(tmp_path, task) for task in tasks))
-    assert asked("scontrol", "-o", "show", "job", tasks[2]).startswith(f"JobId={job} "), "as SLURM numbers them"
-    asked("scancel", "--batch", "--signal=USR1", tasks[2])
-    for task in tasks:
-        wait_for(task, "COMPLETED")
-    assert [state(task).restarts for task in tasks] == [0, 0, 1]
-    assert {task.id for task in states_of(job)} == set(tasks)
-    counts = [line.split() for line in lines(tmp_path, tasks[2])]
-    assert [count[0] for count in counts] == ["start", "saved", "start", "end"]
-    assert counts[1][1] == counts[2][2] != "0"
-    assert [len(lines(tmp_path, task)) for task in tasks] == [2, 2, 4]
-
-
 # ---------------------------------------------------------------- stopped and brought back
 
 
@@ -199,34 +219,6 @@ def test_program_that_ends_in_time_is_done(cluster: Cluster, tmp_path: Path) -> 
     wait_until(lambda: lines(tmp_path, job))
     asked("scancel", "--batch", "--signal=USR1", job)
     assert wait_for(job, "COMPLETED").restarts == 0
-
-
-def test_preemption(cluster: Cluster, tmp_path: Path) -> None:
-    """A job of a better partition takes the machine; the other comes back when it is done."""
-    where = {"constraint": None, "options": ["--nodelist=nodec", "--exclusive"]}
-    poor = submit(write_job(tmp_path, COUNTER, tmp_path / "saved", 60, name="poor", partition="gpu", **where))
-    wait_until(lambda: lines(tmp_path, poor, "poor"))
-    rich = submit(write_job(tmp_path, "print('end')", name="rich", partition="urgent", **where))
-    wait_for(rich, "COMPLETED")
-    assert wait_for(poor, "COMPLETED").restarts == 1
-    told = [line.split() for line in lines(tmp_path, poor, "poor")]
-    assert [line[0] for line in told] == ["start", "saved", "start", "end"]
-    assert told[1][1] == told[2][2]
-
-
-def test_machine_that_is_lost(cluster: Cluster, tmp_path: Path) -> None:
-    job = submit(write_job(tmp_path, COUNTER, tmp_path / "saved", 30, exclude="nodea"))
-    wait_until(lambda: lines(tmp_path, job))
-    lost = state(job).nodes
-    cluster.lose_node(lost)
-    try:
-        done = wait_for(job, "COMPLETED")
-        assert done.nodes not in ("", "nodea", lost)
-        assert done.restarts == 1
-        assert [line.split()[0] for line in lines(tmp_path, job)] == ["start", "start", "end"]
-    finally:
-        cluster.start_node(lost)
-        cluster.wait_for_nodes()
 
 
 # ---------------------------------------------------------------- several machines
@@ -330,6 +322,37 @@ def test_run_that_fails(
     assert "published: download" in status and "failed in prepare (input): " in status and "split.tsv" in status
     jobs.main(["cancel", str(typed_in)])
     assert capsys.readouterr().out == f"no job of {typed_in} waits or runs\n"
+
+
+def test_array_in_which_one_task_is_stopped(array_with_a_stopped_task: tuple[Path, str, list[str]]) -> None:
+    """Neither the signal nor the restart may reach the others."""
+    folder, job, tasks = array_with_a_stopped_task
+    for task in tasks:
+        wait_for(task, "COMPLETED")
+    assert [state(task).restarts for task in tasks] == [0, 0, 1]
+    assert {task.id for task in states_of(job)} == set(tasks)
+    counts = [line.split() for line in lines(folder, tasks[2])]
+    assert [count[0] for count in counts] == ["start", "saved", "start", "end"]
+    assert counts[1][1] == counts[2][2] != "0"
+    assert [len(lines(folder, task)) for task in tasks] == [2, 2, 4]
+
+
+def test_preemption(job_that_makes_room: tuple[Path, str, str]) -> None:
+    """A job of a better partition takes the machine; the other comes back when it is done."""
+    folder, poor, rich = job_that_makes_room
+    wait_for(rich, "COMPLETED")
+    assert wait_for(poor, "COMPLETED").restarts == 1
+    told = [line.split() for line in lines(folder, poor, "poor")]
+    assert [line[0] for line in told] == ["start", "saved", "start", "end"]
+    assert told[1][1] == told[2][2]
+
+
+def test_machine_that_is_lost(job_on_a_lost_machine: tuple[Path, str, str]) -> None:
+    folder, job, lost = job_on_a_lost_machine
+    done = wait_for(job, "COMPLETED", seconds=60)
+    assert {done.nodes, lost} == set(SPARE)
+    assert done.restarts == 1
+    assert [line.split()[0] for line in lines(folder, job)] == ["start", "start", "end"]
 
 
 def test_time_limit(job_beyond_its_time: tuple[Path, str]) -> None:

@@ -21,9 +21,7 @@ def test_submission(tmp_path: Path, stand_in: StandIn) -> None:
     assert words_in(asked) == ["--parsable", "--dependency=afterok:3:4", str(tmp_path / "a.sbatch")]
 
 
-def test_job_submitted_by_a_job_is_another(
-    tmp_path: Path, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_job_submitted_by_a_job_is_another(tmp_path: Path, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its array, its restarts and the rest would be taken for those of the new one."""
     stand_in("sbatch", "echo $SLURM_CONF:$SLURM_HINT:$SLURM_ARRAY_JOB_ID:$SLURM_RESTART_COUNT")
     for name in ("CONF", "HINT", "ARRAY_JOB_ID", "RESTART_COUNT"):
