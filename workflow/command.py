@@ -6,7 +6,7 @@ import errno
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from difflib import get_close_matches
@@ -26,6 +26,8 @@ register_schema()
 #: Lines of Hydra's messages that tell of its own workings.
 _ABOUT_HYDRA = ("full_key:", "reference_type=", "object_type=", "Config search path:", "provider=")
 _UNKNOWN_KEY = re.compile(r"Key '([^']*)' not in '(\w+)'")
+_SETTING = re.compile(r"=|^[+~]")
+_WITH_FOLDER = ("--config-dir", "-cd", "--config-path", "-cp")
 _PLUS = re.compile(r"To append to your config use \S+ ")
 #: What the system says of a folder or disk that the user can mend.
 _ERRNO_OF_USERS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EEXIST)
@@ -39,6 +41,7 @@ def compose() -> DictConfig | None:
     wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
     # Else Hydra prints its errors itself, in several lines, and exits with 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
+    sys.argv[1:] = options_first(sys.argv[1:])
     composed: list[DictConfig] = []
     try:
         hydra.main(version_base="1.3", config_path="../configs", config_name="config")(composed.append)()
@@ -50,6 +53,22 @@ def compose() -> DictConfig | None:
     if composed:
         composed[0].debug = bool(composed[0].debug) or wants_traceback
     return composed[0] if composed else None
+
+
+def options_first(arguments: Sequence[str]) -> list[str]:
+    """The arguments with Hydra's options before the settings: its parser refuses settings after an option.
+
+    What follows an option, is none itself and looks like no setting, is the option's value.
+    """
+    options: list[str] = []
+    settings: list[str] = []
+    expects = False
+    for argument in arguments:
+        is_option = argument.startswith("-")
+        is_value = expects and not is_option and (options[-1] in _WITH_FOLDER or not _SETTING.search(argument))
+        (options if is_option or is_value else settings).append(argument)
+        expects = is_option and "=" not in argument
+    return options + settings
 
 
 def explain(error: Exception) -> str:
@@ -82,6 +101,10 @@ def told_in_one_line(show_traceback: bool) -> Iterator[None]:
     except KeyboardInterrupt:
         complain("stopped; the same command goes on from what is there")
         sys.exit(130)
+    except BrokenPipeError:
+        # What it printed into, such as `head`, has read enough; what is still to be written has no reader.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except (InputError, OSError) as error:
         if show_traceback or not (isinstance(error, InputError) or error.errno in _ERRNO_OF_USERS):
             raise

@@ -14,6 +14,7 @@ from tests.registry.conftest import config_of, make_run, manifest, metrics
 from workflow.artifacts import read_json, read_manifest, write_json
 from workflow.command import resolve
 from workflow.pipeline import Run
+from workflow.registry.comparing import comparability
 from workflow.registry.headline import headline
 from workflow.registry.places import membership
 from workflow.registry.records import describe, kept_record, read_record, refresh
@@ -226,3 +227,19 @@ def test_a_record_is_small(runs: Path) -> None:
     refresh(run)
     assert (run / "run.json").stat().st_size < 8000
     assert json.loads((run / "run.json").read_text()) == read_json(run / "run.json")
+
+
+def test_what_rests_on_a_stage_that_was_made_anew_is_outdated(runs: Path) -> None:
+    """Predictions of a training that has been replaced are not those of the weights that are there."""
+    folder = make_run(runs, "a")
+    told = {name: read_manifest(folder / name) for name in ("train", "predict", "evaluate")}
+    for name, before in (("predict", "train"), ("evaluate", "predict")):
+        told[name]["identity"]["stages"][before] = told[before]["fingerprint"]
+        write_json(folder / name / "manifest.json", told[name])
+    assert describe(folder).state == "done"
+    write_json(folder / "train" / "manifest.json", told["train"] | {"fingerprint": "another"})
+    record = describe(folder)
+    assert record.state == "outdated"
+    assert {stage.name for stage in record.stages if stage.outdated} == {"predict", "evaluate"}
+    sentence = comparability([record, describe(make_run(runs, "b"))], "AB")
+    assert sentence.startswith("WARNING predict of A and evaluate of A have been made before a stage")

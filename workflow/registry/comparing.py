@@ -51,6 +51,17 @@ def comparability(records: Sequence[RunRecord], letters: Sequence[str]) -> str:
     silent = [letter for letter, record in zip(letters, records, strict=True) if record.test_set is None]
     if silent:
         return f"WARNING {_and(silent)} {_has(silent)} scored no test windows: there is nothing to compare."
+    old = [
+        f"{stage.name} of {letter}"
+        for letter, record in zip(letters, records, strict=True)
+        for stage in record.stages
+        if stage.outdated
+    ]
+    if old:
+        return (
+            f"WARNING {_and(old)} {_has(old)} been made before a stage that it rests on was made anew: the numbers "
+            "are not of the weights and data that are there now. Run these stages again."
+        )
     if len({record.test_set for record in records}) == 1:
         return (
             "All were scored on the same windows of the same genome. Whether a difference is more than chance tells "

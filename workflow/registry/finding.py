@@ -25,11 +25,12 @@ def find_run(name: str, folder: Path) -> Path:
     InputError
         There is none such.
     """
-    for place in (folder / name, Path(name)):
+    places = (folder / name, Path(name)) if Path(name).is_dir() else (folder / name,)
+    for place in places:
         if place.is_dir() and is_run(place):
             return place
-    if (folder / name / STUDY).exists():
-        raise InputError(f"{folder / name} is a study: its runs are {name}/trials/NUMBER, {name}/final")
-    near = get_close_matches(name, [place.name for place in subfolders(folder)], n=2)
+        if (place / STUDY).exists():
+            raise InputError(f"{place} is a study: its runs are {place}/trials/NUMBER, {place}/final")
+    near = get_close_matches(Path(name).name, [place.name for place in subfolders(folder)], n=2)
     hint = f"did you mean {' or '.join(near)}?" if near else "python -m workflow.runs list shows those that there are"
-    raise InputError(f"{folder / name} is not the folder of a run; {hint}")
+    raise InputError(f"{places[-1]} is not the folder of a run; {hint}")

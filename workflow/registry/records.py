@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,8 @@ class StageRecord:
         Of what it published.
     shared : bool
         Whether its folder is a link to one that several runs have in common.
+    outdated : bool
+        Whether a stage that it was made of has been made anew since.
     """
 
     name: str
@@ -55,6 +57,7 @@ class StageRecord:
     fingerprint: str | None = None
     bytes: int | None = None
     shared: bool = False
+    outdated: bool = False
 
 
 @dataclass(frozen=True)
@@ -109,12 +112,14 @@ class RunRecord:
 
     @property
     def state(self) -> str:
-        """`damaged`, `failed`, `unfinished` or `done`; whether a process works on it, the files do not say."""
+        """`damaged`, `failed`, `unfinished`, `outdated` or `done`; whether a process works on it, files do not say."""
         if self.damage:
             return "damaged"
         if self.failure:
             return "failed"
-        return "unfinished" if any(stage.state == "unfinished" for stage in self.stages) else "done"
+        if any(stage.state == "unfinished" for stage in self.stages):
+            return "unfinished"
+        return "outdated" if any(stage.outdated for stage in self.stages) else "done"
 
     @property
     def bytes(self) -> int:
@@ -171,6 +176,8 @@ def describe(run: Path) -> RunRecord:
             manifests[name] = manifest
     # Those that began in the same second stay in the order in which they were published.
     stages.sort(key=lambda stage: (stage.started is None, stage.started or ""))
+    outdated = _outdated(manifests, {stage.name: stage.fingerprint for stage in stages})
+    stages = [replace(stage, outdated=stage.name in outdated) for stage in stages]
     found = [manifests[stage.name] for stage in stages if stage.name in manifests]
     failure: dict[str, Any] | None = None
     numbers: dict[str, Any] = {}
@@ -221,6 +228,15 @@ def settings_of(manifests: list[dict[str, Any]]) -> dict[str, Any]:
     return settings
 
 
+def _outdated(manifests: Mapping[str, dict[str, Any]], now: Mapping[str, str | None]) -> set[str]:
+    """Stages made of another state of a stage than that which is there, or of one that is outdated itself."""
+    read = {name: manifest["identity"]["stages"] for name, manifest in manifests.items()}
+    found = {name for name, of in read.items() if any(now.get(stage, past) != past for stage, past in of.items())}
+    while more := {name for name, of in read.items() if name not in found and found & of.keys()}:
+        found |= more
+    return found
+
+
 def _stage(folder: Path, file: str) -> tuple[StageRecord, dict[str, Any] | None]:
     """The record of a stage, and its manifest where it was done."""
     content = read_json(folder / file)
@@ -229,6 +245,7 @@ def _stage(folder: Path, file: str) -> tuple[StageRecord, dict[str, Any] | None]
     timings = content["timings"]
     finished = datetime.fromisoformat(timings["started"]) + timedelta(seconds=timings["seconds"])
     flatten(content["config"]), flatten(content["identity"]["config"])  # what is no mapping is damaged
+    dict(content["identity"]["stages"])
     record = StageRecord(
         folder.name,
         _STATES[file],

@@ -66,7 +66,7 @@ def _stage_lines(record: RunRecord, width: int) -> list[str]:
     rows = [
         [
             stage.name,
-            f"{stage.state}, shared" if stage.shared else stage.state,
+            stage.state + (", shared" if stage.shared else "") + (", outdated" if stage.outdated else ""),
             moment(stage.started),
             duration(stage.seconds),
             size(stage.bytes),
