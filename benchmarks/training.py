@@ -23,9 +23,9 @@ import torch
 import yaml
 
 from workflow.backends.base import Workplace
+from workflow.backends.embedded.places import WEIGHTS
 from workflow.backends.embedded.processes import Job, program
 from workflow.backends.embedded.training import make_ready
-from workflow.backends.embedded.work import WEIGHTS
 from workflow.config import (
     BackendConfig,
     Config,

@@ -1,19 +1,22 @@
-"""The embedded engine as a backend: what becomes of the FP8 scales of a published checkpoint."""
+"""The embedded engine as a backend: what becomes of the FP8 scales of a published checkpoint, and which model stays."""
 
 from __future__ import annotations
 
 import io
 import json
+import weakref
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
+import numpy as np
 import pytest
 import torch
 
-from workflow.backends.base import ModelFiles, Workplace
-from workflow.backends.embedded.work import WEIGHTS
+from workflow.backends.base import ModelFiles, SequenceSet, Workplace
+from workflow.backends.embedded.places import WEIGHTS
 from workflow.backends.local import FP8_SCALES, LocalBackend, _keep_fp8_scales
-from workflow.config import BackendConfig
+from workflow.config import BackendConfig, Config, PredictConfig
 from workflow.striped_hyena import ModelConfig, StripedHyena2, save_checkpoint
 from workflow.striped_hyena.fp8 import Fp8Linear
 
@@ -61,3 +64,36 @@ def test_scales_that_cannot_be_read_do_not_keep_the_weights_from_use(
     _keep_fp8_scales(published(tmp_path, io.BytesIO(b"of another version")), tmp_path)
     assert not (tmp_path / FP8_SCALES).exists()
     assert "WARNING the FP8 scales cannot be read and are left out" in capsys.readouterr().out
+
+
+def test_the_last_model_is_kept_and_never_two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shards of a prediction are scored one after another; two large models do not fit on a GPU."""
+    folders = [tmp_path / name for name in ("a", "b")]
+    for seed, folder in enumerate(folders):
+        torch.manual_seed(seed)
+        folder.mkdir()
+        save_checkpoint(StripedHyena2(SMALL), folder / WEIGHTS)
+    alive: list[weakref.ref[StripedHyena2]] = []
+    loads: list[str] = []
+    load = LocalBackend._load
+
+    def watched(self: LocalBackend, files: ModelFiles, precision: str) -> StripedHyena2:
+        assert not any(ref() for ref in alive), "the model before it is still in memory"
+        loads.append(f"{files.base.name} {precision}")
+        alive.append(weakref.ref(model := load(self, files, precision)))
+        return model
+
+    monkeypatch.setattr(LocalBackend, "_load", watched)
+    backend = LocalBackend(BackendConfig(name="local", device="cpu"), Workplace(tmp_path))
+    bases = np.frombuffer(b"ACGTTGCA", np.uint8)
+    sequences = SequenceSet(["x"], np.array([8]), lambda i: bases)
+
+    def total(folder: Path, precision: str) -> float:
+        config = SimpleNamespace(predict=PredictConfig(precision=precision))
+        (score,) = backend.score(cast(Config, config), ModelFiles("base", folder), sequences)
+        return score.total
+
+    a, b = folders
+    totals = [total(a, "fp32"), total(a, "fp32"), total(b, "fp32"), total(b, "bf16"), total(a, "fp32")]
+    assert loads == ["a fp32", "b fp32", "b bf16", "a fp32"]
+    assert totals[0] == totals[1] == totals[4] and len({*totals}) == 3

@@ -208,6 +208,22 @@ def test_gate_first_validation_loss(tokens: TokenBases, tmp_path: Path) -> None:
     ]
 
 
+def test_gate_finite_loss(tokens: TokenBases, tmp_path: Path) -> None:
+    """A rate at which weights overflow: the fault of one setting, which a search has to tell from those of all."""
+    config = settings(method="full", learning_rate=1e30, warmup_steps=0)
+    gates = GateLog({"first_validation_loss": "warn"})
+    with pytest.raises(GateError, match=r"gate finite_loss: saw a training loss of nan at step 2") as caught:
+        fit(tokens, tmp_path / "stopped", config, model=small_model(lora=False), gates=gates)
+    assert caught.value.gate == "finite_loss" and not (tmp_path / "stopped" / "state").exists()
+    warned = GateLog({"first_validation_loss": "warn", "finite_loss": "warn"})
+    with pytest.raises(GateError, match="ended at step 12 without a finite validation loss"):
+        fit(tokens, tmp_path / "warned", config, model=small_model(lora=False), gates=warned)
+    assert {(r.name, r.subject) for r in warned.results if not r.passed} >= {
+        ("finite_loss", "training"),
+        ("finite_loss", "validation"),
+    }
+
+
 def test_gate_adapters_move(tokens: TokenBases, tmp_path: Path) -> None:
     gates = GateLog({"first_validation_loss": "warn"})
     fit(tokens, tmp_path / "moving", settings(), gates=gates)
@@ -238,7 +254,7 @@ def test_a_sample_weighs_the_same_alone_and_padded() -> None:
     model = small_model(lora=False).eval()
     config = settings(batch_size=2)
     short, long = torch.tensor(list(b"ACGTACGT")), torch.tensor(list(b"TTGACCATTGACCATAGGCA"))
-    losses = [Adaptation(model, config).loss(*pad(batch)).detach() for batch in ([short, long], [short], [long])]
+    losses = [Adaptation(model, config, GateLog()).loss(*pad(b)).detach() for b in ([short, long], [short], [long])]
     assert float(losses[0]) == pytest.approx(float(losses[1] + losses[2]), rel=1e-5)
 
 

@@ -28,6 +28,7 @@ from tests.emulator.reporting import BridgeReport, NemoReport, Report
 from tests.emulator.setting import Refused, Setting, dawdle, log
 from tests.emulator.training_plan import Plan, plan_of
 from workflow.backends.embedded.adaptation import Adaptation, make_filters_trainable
+from workflow.gates import GateLog
 from workflow.striped_hyena import StripedHyena2
 from workflow.striped_hyena.checkpoints import published_weights
 from workflow.striped_hyena.config import ModelConfig
@@ -112,7 +113,7 @@ class _Training:
         else:
             make_filters_trainable(model)
         self.trained = trained
-        self.adaptation = Adaptation(trained, plan.config)  # type: ignore[arg-type]
+        self.adaptation = Adaptation(trained, plan.config, GateLog())  # type: ignore[arg-type]
         made: Any = self.adaptation.configure_optimizers()
         self.optimizer, self.schedule = made["optimizer"], made["lr_scheduler"]["scheduler"]
 

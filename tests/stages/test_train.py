@@ -7,7 +7,7 @@ import pytest
 from tests.stages.conftest import Configure
 from workflow.artifacts import read_manifest
 from workflow.config import Config
-from workflow.errors import GateError, InputError
+from workflow.errors import GateError
 from workflow.pipeline import Run
 
 FEW = ("train.steps=2", "train.validate_every=2", "train.batch_size=2", "train.validation_samples=2")
@@ -45,8 +45,11 @@ def test_a_diverging_training_is_one_line(configure: Configure) -> None:
         "train.batch_size=2",
         "train.validation_samples=2",
     )
-    with pytest.raises(InputError, match=r"the training loss is nan at step \d: lower train.learning_rate"):
+    with pytest.raises(
+        GateError, match=r"^gate finite_loss: saw a training loss of nan at step \d, .*learning_rate"
+    ) as caught:
         Run(config).execute()
+    assert caught.value.gate == "finite_loss" and "\n" not in str(caught.value)
 
 
 def fingerprint_of(config: Config) -> str:

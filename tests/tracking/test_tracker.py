@@ -6,6 +6,8 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -326,6 +328,25 @@ def test_a_relay_ends_with_the_process_that_started_it_and_not_before(configure:
     process.stdout.close()
     run = mlflow_run(config)
     assert (run.info.status, run.data.metrics) == ("FAILED", {"train_loss": 1.0})
+
+
+def test_a_relay_without_its_starter_does_not_wait_for_a_tracker_for_ever(configure: Configure) -> None:
+    config = configure("tracking=mlflow")
+    run = TrackedRun.of(config, train_folder(config).parent)
+    hanging = """
+import sys, time
+from workflow.tracking import relay
+class Hanging:
+    identifier = "x"
+    def summarise(self, values): pass
+    def close(self, succeeded): time.sleep(60)
+relay.open_sink, relay.SECONDS_TO_END = lambda run: Hanging(), 1
+sys.exit(relay.main())
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", hanging], input=json.dumps(asdict(run)).encode() + b"\n", capture_output=True, timeout=50
+    )
+    assert (ended.returncode, ended.stdout) == (-signal.SIGALRM, b"open\n")
 
 
 @pytest.mark.parametrize(

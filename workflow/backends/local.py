@@ -11,10 +11,8 @@ import torch
 
 from workflow.artifacts import read_json, write_json
 from workflow.backends.base import ModelFiles, Prompt, SequenceSet, Workplace
-from workflow.backends.embedded import processes
-from workflow.backends.embedded.keeping import BEST
-from workflow.backends.embedded.training import conclude, make_ready
-from workflow.backends.embedded.work import WEIGHTS, open_device, open_samples, take_part
+from workflow.backends.embedded.device import open_device
+from workflow.backends.embedded.places import BEST, WEIGHTS
 from workflow.checkpoints import fp8_scales, load_model
 from workflow.config import BackendConfig, Config
 from workflow.console import say
@@ -22,7 +20,6 @@ from workflow.errors import InputError
 from workflow.gates import GateLog
 from workflow.preflight import check_context
 from workflow.striped_hyena import PRESETS, StripedHyena2, load_checkpoint, save_checkpoint
-from workflow.striped_hyena.adapters import load_adapter
 from workflow.striped_hyena.checkpoints import inspect_checkpoint
 from workflow.striped_hyena.fp8 import emulate_fp8
 from workflow.striped_hyena.generation import Generated, Sampling, generate
@@ -45,11 +42,14 @@ class LocalBackend:
         if config.device == "cuda" and not torch.cuda.is_available():
             raise InputError("backend.device=cuda, but PyTorch sees no GPU: use backend.device=cpu")
         self.place, self.device = place, open_device(config)
+        self._kept: tuple[tuple[ModelFiles, str], StripedHyena2] | None = None
 
     def script(self, config: Config, stage: str, run: Path) -> list[str]:
         """The torchrun line of a training of several processes; everything else the engine does in this one."""
         if not config.starts_programs(stage):
             return []
+        from workflow.backends.embedded import processes
+
         return [processes.program(config, Workplace(run / stage)).typed]
 
     def convert(self, config: Config, checkpoint: str | None, out: Path) -> dict[str, Any]:
@@ -70,25 +70,30 @@ class LocalBackend:
 
     def train(self, config: Config, base: Path, tokens: Path, out: Path, gates: GateLog) -> dict[str, Any]:
         """Adapters or all weights, by Lightning: in this process, or in several that torchrun starts."""
+        # Lightning takes seconds to import, which a process that scores need not spend.
+        from workflow.backends.embedded import processes
+        from workflow.backends.embedded.training import conclude, make_ready
+        from workflow.backends.embedded.work import open_samples, take_part
+
         samples = open_samples(config, tokens)
         median_length = check_context(config, gates, samples.lengths, "training samples")
         make_ready(out)
-        if config.starts_programs("train"):
-            processes.train(processes.Job(config, base, tokens, out, gates.as_records()), gates, self.place)
-        else:
-            with open_tracker(config, out) as tracker:
+        with open_tracker(config, out) as tracker:
+            if config.starts_programs("train"):
+                processes.train(processes.Job(config, base, tokens, out, gates.as_records()), gates, self.place)
+            else:
                 take_part(config, base, tokens, out, gates, tracker)
         return conclude(out, samples, config.step_plan) | {"median_sample_length": median_length}
 
     def score(self, config: Config, model: ModelFiles, sequences: SequenceSet) -> Iterator[SequenceScore]:
         """Per-base log-probabilities, in order."""
-        loaded = self._load(model, config.predict.precision)
+        loaded = self._model(model, config.predict.precision)
         return score_sequences(loaded, sequences, batch_tokens=config.predict.batch_tokens)
 
     def generate(self, config: Config, model: ModelFiles, prompts: Sequence[Prompt]) -> Iterator[Generated]:
         """Continuations in order; neighbours of equal length share a batch."""
         infer = config.infer
-        loaded = self._load(model, config.predict.precision)
+        loaded = self._model(model, config.predict.precision)
         sampling = Sampling(temperature=infer.temperature, top_k=infer.top_k, top_p=infer.top_p)
         for _, group in groupby(prompts, key=lambda prompt: len(prompt.text)):
             alike = list(group)
@@ -102,12 +107,21 @@ class LocalBackend:
                     seeds=[prompt.seed for prompt in batch],
                 )
 
+    def _model(self, files: ModelFiles, precision: str) -> StripedHyena2:
+        """A model to compute with. The last one is kept, and let go before another is loaded."""
+        if self._kept is None or self._kept[0] != (files, precision):
+            self._kept = None
+            self._kept = (files, precision), self._load(files, precision)
+        return self._kept[1]
+
     def _load(self, files: ModelFiles, precision: str) -> StripedHyena2:
         best = files.trained / BEST if files.trained else None
         all_weights = best if best is not None and (best / WEIGHTS).exists() else files.base
         model = load_checkpoint(all_weights / WEIGHTS)
         model = model.float() if precision == "fp32" else model.to_bfloat16()
         if best is not None and all_weights is not best:
+            from workflow.striped_hyena.adapters import load_adapter  # peft takes seconds to import
+
             # Merged into bfloat16 weights, small shifts would be rounded away.
             model = load_adapter(model, best, merge=precision == "fp32")
         if precision == "fp8":

@@ -154,7 +154,7 @@ class Run:
         """
         wanted = [step.stage.name for step in steps if not step.skip]
         gates = {name: preflight(self.config, name) for name in wanted}
-        if "train" in wanted:
+        if "train" in wanted or "evaluate" in wanted:
             require_tracker(self.config)
         for name in wanted:
             if self.config.starts_programs(name):

@@ -20,7 +20,7 @@ from io import RawIOBase
 from pathlib import Path
 from typing import Protocol
 
-from workflow.tracking.relaying import End, warn
+from workflow.tracking.relaying import SECONDS_TO_END, End, warn
 from workflow.tracking.stream import read_stream
 from workflow.tracking.tracked import Memory, TrackedRun
 
@@ -88,6 +88,9 @@ def relay(run: TrackedRun, sink: Sink, orders: RawIOBase) -> None:
         ready, _, _ = select.select([orders], [], [], _SECONDS_BETWEEN_LOOKS)
         if ready:
             told = orders.readline()
+            if not told:
+                # Nobody is left to end this process when the tracker does not.
+                signal.alarm(SECONDS_TO_END)
             end = End(**json.loads(told)) if told else End()
         got = _pass_on(run, sink, got)
     sink.summarise(end.summary)

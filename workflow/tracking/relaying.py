@@ -16,7 +16,7 @@ from workflow.genome.web import hide_secrets
 from workflow.tracking.tracked import TrackedRun
 
 #: How long a tracker may take to open, and at the end of a training to take what is still to be sent.
-_SECONDS_TO_OPEN, _SECONDS_TO_END = 20.0, 30.0
+_SECONDS_TO_OPEN, SECONDS_TO_END = 20.0, 30
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,9 @@ class Relay:
 
     def __init__(self, run: TrackedRun) -> None:
         self._name, self._opens_until = run.place.name, time.monotonic() + _SECONDS_TO_OPEN
+        self._remedy = "what it did not take is passed on when the training is started again"
+        if self._name == "wandb":
+            self._remedy += f"; what it took and did not send, `wandb sync` sends from {run.offline_folder}"
         # With a service of its own, which dies with it, where this process uses wandb too.
         environment = {name: value for name, value in os.environ.items() if name != "WANDB_SERVICE"}
         # In a session of its own, so that Ctrl-C does not end it before the run.
@@ -63,7 +66,7 @@ class Relay:
             if self._process.wait(self._patience()) < 0:
                 warn(self._name, "its process was killed")
         except subprocess.TimeoutExpired:
-            warn(self._name, "it does not answer; what was not sent is sent when the training is started again")
+            warn(self._name, f"it does not answer; {self._remedy}")
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
@@ -75,7 +78,7 @@ class Relay:
         assert self._process.stdout is not None
         to_open = max(0.0, self._opens_until - time.monotonic())
         ready, _, _ = select.select([self._process.stdout], [], [], to_open)
-        return _SECONDS_TO_END if ready else 0.0
+        return SECONDS_TO_END if ready else 0.0
 
     def _order(self, value: dict[str, object]) -> None:
         """Write one line, which is less than a pipe holds; a process that is gone has told why."""

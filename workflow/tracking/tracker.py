@@ -13,12 +13,14 @@ from workflow.errors import InputError
 from workflow.registry.headline import headline
 from workflow.tracking.relaying import End, Relay
 from workflow.tracking.stream import STREAM, MetricStream
-from workflow.tracking.tracked import TrackedRun
+from workflow.tracking.tracked import MEMORY, TrackedRun
 
 if TYPE_CHECKING:
     from workflow.tracking.tensorboard_sink import TensorBoardSink
 
 _TENSORBOARD = "tensorboard"
+#: What a tracker leaves in the folder of a training.
+TRACKED = (STREAM, MEMORY, _TENSORBOARD)
 
 
 class Tracker:

@@ -1,13 +1,14 @@
-"""A rank that takes part in several trainings, one after another: PyTorch is imported once.
+"""Ranks that take part in several trainings, one after another, as torchrun would start them.
 
-The arguments are files of jobs. `FILE@STEP` ends a training as step STEP would be made. What a gate says that stops a
-training is left in its folder.
+They are forks of one process that has imported PyTorch and computed nothing. What a gate says that stops a training
+is left in its folder.
 """
 
 from __future__ import annotations
 
+import multiprocessing
 import os
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -43,11 +44,22 @@ def train(job: Job, until: int | None = None) -> None:
         Adaptation.on_before_optimizer_step = original  # type: ignore[method-assign]
 
 
-def main(arguments: list[str]) -> None:
-    for argument in arguments:
-        path, _, until = argument.partition("@")
-        train(Job.read(Path(path)), int(until) if until else None)
+def take_part_in(trainings: Sequence[tuple[Path, int | None]], rank: int, ranks: int, meeting: Path) -> None:
+    """What each rank does: all trainings, given by the file of the job and the step at which one ends."""
+    torch.set_num_threads(1)
+    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(ranks)}
+    torch.distributed.init_process_group("gloo", init_method=meeting.as_uri(), rank=rank, world_size=ranks)
+    for path, until in trainings:
+        train(Job.read(path), until)
 
 
-if __name__ == "__main__":
-    main(sys.argv[1:])
+def start(trainings: Sequence[tuple[Path, int | None]], ranks: int, meeting: Path) -> list[int | None]:
+    """Run them in so many processes; `meeting` is a file that is not there. Returns their exit codes."""
+    clean = multiprocessing.get_context("forkserver")
+    clean.set_forkserver_preload([__name__])
+    started = [clean.Process(target=take_part_in, args=(trainings, rank, ranks, meeting)) for rank in range(ranks)]
+    for process in started:
+        process.start()
+    for process in started:
+        process.join()
+    return [process.exitcode for process in started]

@@ -22,6 +22,7 @@ from workflow.config import Config, register_schema
 from workflow.dry_run import write_commands
 from workflow.errors import GateError, InputError, ToolError
 from workflow.pipeline import Run
+from workflow.tracking import STREAM, read_stream
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 VERSIONS = {"nemo2": "2.7.1", "mbridge": "2026.05"}
@@ -258,10 +259,13 @@ def test_a_refused_training_begins_anew(bench: Bench, whole: Callable[[str], Pat
         with pytest.raises(GateError, match=r"first_validation_loss: saw 6\.2.* after 4 steps"):
             bench.run("mbridge", "stage=train", name="anew", fault="train_evo2:ln512")
         assert not (bench.runs / "anew" / "train" / "results").exists(), attempt
-    counts, expected = (
-        read_manifest(run / "train")["counts"]
-        for run in (bench.run("mbridge", "stage=train", name="anew"), whole("mbridge"))
-    )
+    refused = [read_stream(path)[0] for path in (bench.runs / "anew" / "train").glob("refused-*/stream.jsonl")]
+    assert [records[0].step for records in refused] == [1, 1]
+    run = bench.run("mbridge", "stage=train", name="anew")
+    counts, expected = (read_manifest(folder / "train")["counts"] for folder in (run, whole("mbridge")))
+    # Who follows the training sees nothing of those that were refused.
+    streams = [read_stream(folder / "train" / STREAM)[0] for folder in (run, whole("mbridge"))]
+    assert [record.step for record in streams[0]] == [record.step for record in streams[1]]
     assert counts["first_validation_loss"] == pytest.approx(expected["first_validation_loss"], abs=1e-4)
 
 

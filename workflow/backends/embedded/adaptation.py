@@ -17,8 +17,9 @@ from torch.nn.utils import clip_grad_norm_, parametrize
 
 from workflow.backends.embedded.batches import Batch
 from workflow.backends.embedded.fsdp import Sharded, shard
+from workflow.backends.training_gates import check_finite
 from workflow.config import TrainConfig
-from workflow.errors import InputError
+from workflow.gates import GateLog
 from workflow.striped_hyena.adapters import adapter_shifts
 from workflow.striped_hyena.model import HyenaBlock, StripedHyena2
 from workflow.striped_hyena.objectives import base_nll, base_weights
@@ -66,11 +67,14 @@ class Adaptation(lightning.LightningModule):
         What is trained: every parameter with `requires_grad`.
     config : TrainConfig
         Rates, schedule, weights of the loss.
+    gates : GateLog
     log : MetricLog, optional
         Gets what TensorBoard gets.
     """
 
-    def __init__(self, model: StripedHyena2 | PeftModel, config: TrainConfig, log: MetricLog | None = None) -> None:
+    def __init__(
+        self, model: StripedHyena2 | PeftModel, config: TrainConfig, gates: GateLog, log: MetricLog | None = None
+    ) -> None:
         super().__init__()
         self.model = model
         self.settings = config
@@ -78,7 +82,7 @@ class Adaptation(lightning.LightningModule):
         # Frozen weights are in the base checkpoint already.
         self.strict_loading = False
         self.bases_seen = 0
-        self._metric_log = log
+        self._gates, self._metric_log = gates, log
         self._step = {"loss": 0.0, "weight": 0.0, "bases": 0.0}
         self._validation: dict[str, float] = {}
 
@@ -117,12 +121,18 @@ class Adaptation(lightning.LightningModule):
         return total / (self.settings.batch_size * self.settings.context_length)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Log the step that is about to be made, and clip its gradients."""
+        """Log the step that is about to be made, and clip its gradients.
+
+        Raises
+        ------
+        GateError
+            Its loss is not finite.
+        """
         step, sums = self.global_step + 1, self._over_processes(self._step)
         self._step = dict.fromkeys(self._step, 0.0)
         self.bases_seen += int(sums["bases"])
         if not math.isfinite(sums["loss"]):
-            raise InputError(f"the training loss is {sums['loss']} at step {step}: lower train.learning_rate")
+            check_finite(sums["loss"], self._gates, step, "training")
         trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         norm = float(clip_grad_norm_(trained, self.settings.clip))
         if step % max(1, self.settings.steps // _POINTS_OF_CURVE) == 0:

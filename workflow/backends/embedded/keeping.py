@@ -14,6 +14,7 @@ from peft import PeftModel
 from workflow.artifacts import publish, read_json, write_json
 from workflow.backends.embedded.adaptation import Adaptation
 from workflow.backends.embedded.fsdp import gathered, trained_weights
+from workflow.backends.embedded.places import BEST, STATE
 from workflow.backends.embedded.state import SafeCheckpointIO
 from workflow.backends.training_gates import check_adapters_move, check_finite
 from workflow.config import TrainConfig
@@ -23,7 +24,6 @@ from workflow.striped_hyena.adapters import adapter_shifts
 from workflow.striped_hyena.checkpoints import published_weights, save_weights
 from workflow.striped_hyena.model import StripedHyena2
 
-STATE, BEST = "state", "best"
 #: Steps from one stream of random numbers to that of the next process.
 _RANK_STRIDE = 2**40
 

@@ -14,7 +14,8 @@ from omegaconf import OmegaConf
 
 from workflow.artifacts import read_json, write_json
 from workflow.backends.base import Workplace
-from workflow.backends.embedded.keeping import STATE, kept_in
+from workflow.backends.embedded.keeping import kept_in
+from workflow.backends.embedded.places import STATE
 from workflow.config import Config
 from workflow.console import say
 from workflow.errors import GateError, InputError

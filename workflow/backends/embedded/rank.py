@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
-from contextlib import nullcontext, redirect_stdout
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TextIO
 
@@ -13,7 +13,7 @@ from workflow.backends.embedded.processes import SAID, Job, tell_error
 from workflow.backends.embedded.work import take_part
 from workflow.errors import InputError
 from workflow.gates import GateLog
-from workflow.tracking import open_tracker
+from workflow.tracking import STREAM, MetricStream
 
 
 class Marked(io.TextIOBase):
@@ -37,11 +37,10 @@ def main() -> None:
     gates.restore(job.gates)
     is_first = os.environ["RANK"] == "0"
     try:
-        with (
-            redirect_stdout(Marked(told) if is_first else io.StringIO()),
-            open_tracker(job.config, job.out) if is_first else nullcontext() as tracker,
-        ):
-            take_part(job.config, job.base, job.tokens, job.out, gates, tracker)
+        with redirect_stdout(Marked(told) if is_first else io.StringIO()):
+            # The process that started this one passes the stream on.
+            stream = MetricStream(job.out / STREAM) if is_first else None
+            take_part(job.config, job.base, job.tokens, job.out, gates, stream)
     except InputError as error:
         told.write(tell_error(error))
         told.flush()

@@ -29,12 +29,14 @@ from workflow.artifacts import recover
 from workflow.backends.embedded.adaptation import Adaptation, MetricLog
 from workflow.backends.embedded.batches import Batches
 from workflow.backends.embedded.fsdp import Sharded
-from workflow.backends.embedded.keeping import STATE, Keeper, kept_in
+from workflow.backends.embedded.keeping import Keeper, kept_in
+from workflow.backends.embedded.places import STATE
 from workflow.backends.embedded.state import SafeCheckpointIO
 from workflow.backends.metric_log import read_tensorboard
 from workflow.backends.training_gates import check_first_validation_loss
 from workflow.config import ParallelConfig, StepPlan, TrainConfig
 from workflow.dataset.samples import TrainingSamples
+from workflow.errors import GateError
 from workflow.gates import GateLog
 from workflow.striped_hyena.model import StripedHyena2
 
@@ -77,15 +79,15 @@ def fit(
     Raises
     ------
     GateError
-        The first validation loss is no better than a uniform guess (not with random weights), or adapters
-        do not move.
+        The first validation loss is no better than a uniform guess (not with random weights), adapters do not move,
+        or a loss is not finite.
     """
     state = folder / STATE
     if state.exists() and kept_in(state)["finished"]:
         gates.restore(kept_in(state)["gates"])
         return
     plan = config.plan(parallel.processes)
-    adaptation = Adaptation(model, config, log)
+    adaptation = Adaptation(model, config, gates, log)
     batches = Batches(samples, validation, config, plan)
     trainer = _trainer(config, plan, parallel, accelerator, folder, Keeper(folder, config, gates))
     if state.exists():
@@ -105,12 +107,23 @@ def conclude(folder: Path, samples: TrainingSamples, plan: StepPlan) -> dict[str
     -------
     dict
         Counts: steps, bases seen, share of the training bases covered, losses.
+
+    Raises
+    ------
+    GateError
+        No validation loss was finite: there are no weights to keep.
     """
     metrics = read_tensorboard(folder / TENSORBOARD)
     metrics.to_parquet(folder / "metrics.parquet", index=False)
     kept = kept_in(folder / STATE)
     if not kept["finished"]:
         raise RuntimeError(f"the training ended at step {kept['step']} of {plan.steps}")
+    if not kept["best_step"]:
+        raise GateError(
+            f"the training ended at step {kept['step']} without a finite validation loss, so there are no weights to "
+            "keep: use a smaller train.learning_rate",
+            "finite_loss",
+        )
     validation_losses = metrics[metrics["name"] == "val_loss"]["value"]
     return {
         "steps": kept["step"],

@@ -8,23 +8,15 @@ from typing import Any
 import torch
 
 from workflow.backends.embedded.adaptation import MetricLog, make_filters_trainable
+from workflow.backends.embedded.device import open_device
+from workflow.backends.embedded.places import WEIGHTS
 from workflow.backends.embedded.training import fit
-from workflow.config import BackendConfig, Config
+from workflow.config import Config
 from workflow.dataset.reading import open_split
 from workflow.dataset.samples import TrainingSamples, validation_samples
 from workflow.gates import GateLog
 from workflow.striped_hyena import StripedHyena2, load_checkpoint
 from workflow.striped_hyena.adapters import add_lora
-
-WEIGHTS = "model.safetensors"
-
-
-def open_device(config: BackendConfig) -> torch.device:
-    """The kind of device that the engine computes on, with float32 products in full precision."""
-    # Some builds, those of the NGC containers among them, compute float32 products with 10 bits of mantissa.
-    torch.set_float32_matmul_precision("highest")
-    torch.backends.cudnn.allow_tf32 = False
-    return torch.device("cuda" if torch.cuda.is_available() and config.device != "cpu" else "cpu")
 
 
 def open_samples(config: Config, tokens: Path) -> TrainingSamples:

@@ -6,6 +6,7 @@ import re
 import shlex
 import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -108,19 +109,19 @@ class NvidiaBackend:
         if config.parallel.nodes * config.parallel.devices > 1 and not goes_on:
             self._build_index(config, command)
         log = runner.log(command.tool)
-        with open_tracker(config, out) as tracker:
-            watch = training.TrainingWatch(config, results, gates, tracker)
-            try:
+        try:
+            with (
+                open_tracker(config, out) as tracker,
+                closing(training.TrainingWatch(config, results, gates, tracker)) as watch,
+            ):
                 if goes_on:
                     say("  an interrupted training goes on from its newest checkpoint; force=true begins anew")
                     watch.recall(log)
                 runner.run(command, on_line=watch.on_line, on_tick=watch.on_tick)
                 counts = training.collect(config, out, log, watch)
-            except GateError:
-                say(f"  what it left is kept in {training.put_aside_refused(results, log)}; the next start begins anew")
-                raise
-            finally:
-                watch.close()
+        except GateError:
+            say(f"  what it left is kept in {training.put_aside_refused(results, log)}; the next start begins anew")
+            raise
         covered = min(1.0, counts["bases_seen"] / documents.bases)
         return counts | {
             "train_bases": documents.bases,

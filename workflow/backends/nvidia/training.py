@@ -22,7 +22,7 @@ from workflow.dataset.reading import open_split
 from workflow.errors import ToolError
 from workflow.gates import GateLog
 from workflow.launch import StepLine, TrainingProgress, parse_step
-from workflow.tracking import Tracker
+from workflow.tracking import TRACKED, Tracker
 
 RESULTS, CHECKPOINTS = "results", "checkpoints.json"
 #: Beginning of the folder in which the index of the data is built, and name of its log.
@@ -205,6 +205,8 @@ def put_aside_incomplete(results: Path, toolchain: str) -> list[str]:
 def put_aside_refused(results: Path, log: Path) -> Path:
     """Move what a training that a gate has stopped left, with its log, so that nothing goes on from it.
 
+    What was tracked goes with it: whoever follows the next start would take its losses for those of that one.
+
     Returns
     -------
     Path
@@ -212,7 +214,7 @@ def put_aside_refused(results: Path, log: Path) -> Path:
     """
     aside = results.with_name(f"refused-{time.time_ns()}")
     aside.mkdir()
-    for path in (results, log):
+    for path in (results, log, *(results.with_name(name) for name in TRACKED)):
         if path.exists():
             path.rename(aside / path.name)
     return aside
