@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from workflow.command import options_first
+from workflow.command import split_options
 
 ROOT = Path(__file__).parent.parent
 
@@ -28,7 +28,8 @@ ROOT = Path(__file__).parent.parent
     ],
 )
 def test_options_may_stand_anywhere(typed: list[str], expected: list[str]) -> None:
-    assert options_first(typed) == expected
+    options, settings = split_options(typed)
+    assert options + settings == expected
 
 
 def test_a_folder_of_settings_in_the_middle_of_a_command(tmp_path: Path) -> None:

@@ -41,7 +41,8 @@ def compose() -> DictConfig | None:
     wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
     # Else Hydra prints its errors itself, in several lines, and exits with 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    sys.argv[1:] = options_first(sys.argv[1:])
+    options, overrides = split_options(sys.argv[1:])
+    sys.argv[1:] = options + overrides  # its parser refuses settings that follow an option
     composed: list[DictConfig] = []
     try:
         hydra.main(version_base="1.3", config_path="../configs", config_name="config")(composed.append)()
@@ -55,8 +56,8 @@ def compose() -> DictConfig | None:
     return composed[0] if composed else None
 
 
-def options_first(arguments: Sequence[str]) -> list[str]:
-    """The arguments with Hydra's options before the settings: its parser refuses settings after an option.
+def split_options(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Hydra's options with their values, and the settings.
 
     What follows an option, is none itself and looks like no setting, is the option's value.
     """
@@ -68,7 +69,7 @@ def options_first(arguments: Sequence[str]) -> list[str]:
         is_value = expects and not is_option and (options[-1] in _WITH_FOLDER or not _SETTING.search(argument))
         (options if is_option or is_value else settings).append(argument)
         expects = is_option and "=" not in argument
-    return options + settings
+    return options, settings
 
 
 def explain(error: Exception) -> str:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
-import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
 
 from workflow.artifacts import write_json
 from workflow.pipeline.outcome import Failure
 from workflow.sweeping import worker
 from workflow.sweeping.plan import Plan, make_plan
+from workflow.sweeping.settings import changed
 from workflow.sweeping.study import Study
 from workflow.tracking.stream import STREAM, MetricStream
 
@@ -26,20 +29,34 @@ Compose = Callable[..., DictConfig]
 RATE = {"train": {"learning_rate": {"low": 1e-6, "high": 1e-1, "log": True}}}
 
 
+@pytest.fixture(autouse=True, scope="package")
+def no_waiting_for_the_disk() -> Iterator[None]:
+    """SQLite files outlive their processes, but not a loss of power, which no test here is about."""
+
+    def write_at_leisure(connection: Any, record: object) -> None:
+        if type(connection).__module__.startswith("sqlite3"):
+            connection.execute("PRAGMA synchronous=OFF")
+
+    event.listen(Engine, "connect", write_at_leisure)
+    yield
+    event.remove(Engine, "connect", write_at_leisure)
+
+
+@cache
+def _composed(overrides: tuple[str, ...]) -> DictConfig:
+    return compose("config", list(overrides))
+
+
 @pytest.fixture
 def composed(tmp_path: Path) -> Iterator[Compose]:
-    """The settings that overrides give, with a space, and further settings of the sweep, in place of `sweep=lora`."""
+    """The settings that overrides give; with a space, that one and further settings of the sweep in place of lora's."""
     GlobalHydra.instance().clear()
-    own = tmp_path / "configs" / "sweep" / "own.yaml"
-    own.parent.mkdir(parents=True)
     with initialize_config_dir(version_base="1.3", config_dir=str(CONFIGS)):
 
         def make(*overrides: str, space: Any = None, **sweep: Any) -> DictConfig:
-            given = [*overrides, f"runs_folder={tmp_path / 'runs'}"]
-            if space is not None:
-                own.write_text(yaml.safe_dump({"name": "own", "space": space, "repeats": 0, **sweep}))
-                given += [f"hydra.searchpath=[file://{tmp_path / 'configs'}]", "sweep=own"]
-            return compose("config", given)
+            own = {} if space is None else {"name": "own", "space": space, "constraints": [], "repeats": 0, **sweep}
+            changes = {f"sweep.{name}": value for name, value in own.items()}
+            return changed(_composed(overrides), {"runs_folder": str(tmp_path / "runs"), **changes})
 
         yield make
 
@@ -61,6 +78,7 @@ class FakeTrials:
         self.started: list[DictConfig] = []
         self.stopped: list[str] = []
         self.losses: Callable[[DictConfig], Mapping[int, float]] = lambda settings: {10: settings.train.learning_rate}
+        self.genome = "its hash"
         self.failure: Callable[[DictConfig], Failure | int | None] = lambda settings: None
 
     def process(self, settings: DictConfig, shared: Path, run: Path, arguments: list[str]) -> FakeProcess:
@@ -87,6 +105,8 @@ class FakeProcess:
             write_json(self._run / "failed.json", vars(failure))
         elif failure is None:
             publish_training(self._run, self._trials.losses(self._settings))
+            (self._run / "prepare").mkdir(exist_ok=True)
+            write_json(self._run / "prepare" / "manifest.json", {"identity": {"files": [self._trials.genome]}})
         self.exit_code = failure if isinstance(failure, int) else 0 if failure is None else 2
 
     def stop(self, seconds: float, is_urgent: Callable[[], bool], meanwhile: Callable[[], None]) -> None:

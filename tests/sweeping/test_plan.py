@@ -6,7 +6,7 @@ import pytest
 
 from workflow.errors import InputError
 from workflow.sweeping.describing import describe
-from workflow.sweeping.plan import Plan, make_plan, split_flags
+from workflow.sweeping.plan import Plan, make_plan
 from workflow.sweeping.settings import flatten, resolved
 
 Planned = Callable[..., Plan]
@@ -94,7 +94,7 @@ def test_a_number_of_the_evaluation(planned: Planned) -> None:
         (("predict.split=test",), None, {"objectives": ["predict.nll"]}, r"^predict\.split=test: a search that is"),
         (("train=none",), None, {}, r"train=none has none"),
         (("force=true",), None, {}, r"^force=true would make trials begin again"),
-        (("sweep.name=lora",), None, {}, r"^sweep\.name=lora is the name of a training of this project"),
+        ((), None, {"name": "lora"}, r"^sweep\.name=lora is the name of a training of this project"),
         ((), None, {"stages": ["tran"]}, r"^sweep\.stages: tran is no stage"),
         ((), None, {"queue": [{"train": {"clip": 1}}]}, r"^sweep\.queue: train\.clip is no key"),
         ((), None, {"queue": [{"train.learning_rate": -1}]}, r"-1, .*|the value -1 of the configuration"),
@@ -137,11 +137,6 @@ def test_the_line_typed_by_hand(planned: Planned) -> None:
     assert line[0] == "train.steps=7" and "train.learning_rate=0.01" in line and "run_name='0003'" in line
     assert not any(part.startswith("sweep") for part in line)
     assert "secret" not in " ".join(line)
-
-
-def test_flags_of_hydra_come_first() -> None:
-    typed = ["a=1", "--config-dir", "x", "~b", "-cn=main", "c=2"]
-    assert split_flags(typed) == (["--config-dir", "x", "-cn=main"], ["a=1", "~b", "c=2"])
 
 
 def test_identity_is_what_trials_have_in_common(planned: Planned) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
+import signal
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -162,6 +164,13 @@ def test_the_end_of_a_study(ended: Callable[..., Plan], trials: Any, capsys: pyt
     assert record["storage"] is None and record["trials_wanted"] == 6 and record["versions"]["python"]
 
 
+@pytest.fixture
+def no_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing takes a second or two."""
+    monkeypatch.setattr(ending, "_write_report", lambda plan: None)
+
+
+@pytest.mark.usefixtures("no_page")
 def test_several_objectives_end_with_a_front(
     ended: Callable[..., Plan], trials: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -178,6 +187,7 @@ def test_a_study_without_a_value_still_has_its_page(ended: Callable[..., Plan], 
         ended(trials=2)
 
 
+@pytest.mark.usefixtures("no_page")
 def test_repeats_that_fail_are_told(
     ended: Callable[..., Plan], trials: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -187,6 +197,24 @@ def test_repeats_that_fail_are_told(
     plan = ended(trials=2, repeats=2)
     assert [repeat["values"] for repeat in read_json(plan.folder / "study.json")["repeats"]] == [[None], [None]]
     assert "repeat with train.seed=6 failed: train: broken" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("no_page")
+def test_asked_to_end_the_end_claims_nothing_that_was_not_done(
+    ended: Callable[..., Plan], trials: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def losses(settings: Any) -> dict[int, float]:
+        if settings.run_name == last:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return {10: 1.0}
+
+    trials.losses = losses
+    for last, repeats in (("seed-7", 1), ("final", 2)):  # noqa: B007
+        with pytest.raises(SystemExit):
+            ended(trials=1, repeats=2, final=True)
+        record = read_json(tmp_path / "runs" / "own" / "study.json")
+        assert len(record["repeats"]) == repeats and record["final"] is None
+    assert "final run" not in capsys.readouterr().out
 
 
 def test_while_others_work_the_end_is_theirs(planned: Planned, trials: Any, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,6 +11,7 @@ from workflow.sweeping.settings import changed, flatten, known_keys, overrides, 
 
 def test_nested_and_dotted_keys_are_one() -> None:
     assert flatten({"a": {"b": 1, "c.d": {"e": [2]}}, "f": {}}) == {"a.b": 1, "a.c.d.e": [2], "f": {}}
+    assert flatten({}) == {}
     with pytest.raises(InputError, match=r"^a\.b is given twice"):
         flatten({"a": {"b": 1}, "a.b": 2})
 

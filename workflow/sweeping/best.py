@@ -10,7 +10,8 @@ import yaml
 from omegaconf import OmegaConf
 
 from workflow.artifacts import write_text
-from workflow.sweeping.plan import BEST, Plan, as_typed, split_flags
+from workflow.command import split_options
+from workflow.sweeping.plan import BEST, Plan, as_typed
 from workflow.sweeping.settings import overrides
 
 
@@ -38,7 +39,7 @@ def write_best(plan: Plan, values: Mapping[str, Any]) -> tuple[Path, str]:
         OmegaConf.update(nested, key, value)
     content = {"train": train, **_plain(OmegaConf.to_container(nested))}
     removed = [line for line in overrides(others, plan.settings) if line.startswith("~")]
-    flags, others_typed = split_flags(_kept(plan, changes))
+    flags, others_typed = split_options(_kept(plan, changes))
     # Hydra takes one folder only, which may be the user's own.
     has_folder = any(flag.startswith(("--config-dir", "-cd")) for flag in flags)
     place = [f"hydra.searchpath=[file://{folder.absolute()}]"] if has_folder else []

@@ -54,7 +54,7 @@ def run_crew(plan: Plan) -> None:
 
 
 def environments(config: Config) -> list[dict[str, str]]:
-    """The variables that give each worker its devices: GPUs where trials use them, else its share of the cores.
+    """The variables that give each worker its devices: its share of the cores, and GPUs where trials use them.
 
     Raises
     ------
@@ -68,17 +68,17 @@ def environments(config: Config) -> list[dict[str, str]]:
             "each group of machines"
         )
     visible = _visible_gpus()
+    cores = len(os.sched_getaffinity(0)) // (workers * parallel.devices)
+    threads = {_THREADS: os.environ.get(_THREADS) or str(max(1, cores))}
     if config.backend.device == "cpu" or not visible:
-        cores = len(os.sched_getaffinity(0))
-        threads = os.environ.get(_THREADS) or str(max(1, cores // workers))
-        return [{_THREADS: threads}] * workers
+        return [threads] * workers
     if workers * parallel.devices > len(visible):
         raise InputError(
             f"sweep.workers={workers} with parallel.devices={parallel.devices} need {workers * parallel.devices} GPUs, "
             f"there are {len(visible)}: use sweep.workers={max(1, len(visible) // parallel.devices)}"
         )
     shares = [visible[first * parallel.devices :][: parallel.devices] for first in range(workers)]
-    return [{_VISIBLE: ",".join(share)} for share in shares]
+    return [threads | {_VISIBLE: ",".join(share)} for share in shares]
 
 
 def _visible_gpus() -> list[str]:

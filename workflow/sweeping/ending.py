@@ -70,11 +70,11 @@ def _finish(study: Study) -> None:
         for seed in _seeds(plan):
             if stop.is_there:
                 break
-            repeats.append(_repeat(plan, values, seed, stop))
+            repeat = _repeat(plan, values, seed, stop)
+            repeats += [repeat] if repeat else []
             write_record(study, record, repeats, None)
         _tell_noise(plan, best, repeats)
-        if plan.config.sweep.final and not stop.is_there:
-            _train_finally(plan, values, stop)
+        if plan.config.sweep.final and not stop.is_there and _train_finally(plan, values, stop):
             write_record(study, record, repeats, FINAL)
     _write_report(plan)
     say(f"trials in a browser: {dashboard(plan.config.sweep.storage, plan.folder)}")
@@ -104,13 +104,14 @@ def _seeds(plan: Plan) -> list[int]:
     return [(plan.config.train.seed + number) % 2**32 for number in range(1, plan.config.sweep.repeats + 1)]
 
 
-def _repeat(plan: Plan, values: Mapping[str, Any], seed: int, stop: StopRequest) -> dict[str, Any]:
-    """Train the best configuration with another seed, on the same data."""
+def _repeat(plan: Plan, values: Mapping[str, Any], seed: int, stop: StopRequest) -> dict[str, Any] | None:
+    """Train the best configuration with another seed, on the same data; None where this process is asked to end."""
     run = f"{REPEATS}/seed-{seed}"
     outcome = _run(plan, values, run, {"train.seed": seed}, stop)
-    if outcome is None or outcome.values is None:
-        if outcome is not None:
-            complain(f"repeat with train.seed={seed} failed: {outcome.reason}")
+    if outcome is None:
+        return None
+    if outcome.values is None:
+        complain(f"repeat with train.seed={seed} failed: {outcome.reason}")
         return {"seed": seed, "run": run, "values": [math.nan] * len(plan.objectives)}
     pairs = zip(plan.objectives, outcome.values, strict=True)
     say(f"repeat with train.seed={seed}: {', '.join(objective.told(value) for objective, value in pairs)}")
@@ -128,14 +129,17 @@ def _tell_noise(plan: Plan, best: FrozenTrial, repeats: list[dict[str, Any]]) ->
         )
 
 
-def _train_finally(plan: Plan, values: Mapping[str, Any], stop: StopRequest) -> None:
-    """A run of its own with the best configuration, scored as the base configuration says."""
+def _train_finally(plan: Plan, values: Mapping[str, Any], stop: StopRequest) -> bool:
+    """A run of its own with the best configuration, scored as the base configuration says; whether it got done."""
     more = {"predict.split": plan.config.predict.split, "predict.forgetting": plan.config.predict.forgetting}
     more |= {"elements.split": plan.config.elements.split, "stage": "all"}
     outcome = _run(plan, values, FINAL, more | flatten(plan.config.sweep.final_settings), stop)
-    if outcome is not None and outcome.values is None:
+    if outcome is None:
+        return False
+    if outcome.values is None:
         raise InputError(f"the final training failed: {outcome.reason} (its log: {plan.folder / FINAL / LOG})")
     say(f"final run: {plan.folder / FINAL}")
+    return True
 
 
 def _run(plan: Plan, values: Mapping[str, Any], run: str, more: Mapping[str, Any], stop: StopRequest) -> Outcome | None:

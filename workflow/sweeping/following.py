@@ -15,7 +15,7 @@ class Follower:
     run : Path
         Run folder.
     metric : str, optional
-        Which; `val_loss` where a line does not have it, as where no base is soft-masked. None reads none.
+        Which; `val_loss` where a line does not have it, as where no base is soft-masked, or where None is asked for.
     """
 
     def __init__(self, run: Path, metric: str | None) -> None:

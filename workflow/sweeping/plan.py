@@ -12,7 +12,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from workflow import provenance
-from workflow.command import resolve
+from workflow.command import resolve, split_options
 from workflow.config import STAGES, Config
 from workflow.errors import InputError
 from workflow.genome.web import hide_secrets
@@ -23,6 +23,7 @@ from workflow.sweeping.feasibility import read_constraints
 from workflow.sweeping.objectives import KNOWN, Objective, read_objectives
 from workflow.sweeping.settings import changed, flatten, overrides, resolved
 from workflow.sweeping.space import SearchSpace
+from workflow.sweeping.storage import check_storage
 
 #: Folders of a study.
 TRIALS, SHARED, REPEATS, FINAL, BEST = "trials", "shared", "repeats", "final", "best"
@@ -107,7 +108,7 @@ class Plan:
         """Arguments of `python -m workflow.run` that do what a trial does."""
         place = self.folder / run
         given = {"stage": list(self.stages), "runs_folder": str(place.parent), "run_name": place.name}
-        flags, base = split_flags(self.base_arguments())
+        flags, base = split_options(self.base_arguments())
         return [*flags, *base, *overrides({**self.changes(values), **given, **more}, self.settings)]
 
     def base_arguments(self) -> list[str]:
@@ -121,11 +122,13 @@ class Plan:
         """What makes the trials of a study comparable: what they search, are judged by, and have in common."""
         values = asdict(self.config)
         needed = [PIPELINE[name] for name in STAGES[: STAGES.index(self.stages[-1]) + 1]]
-        base: dict[str, Any] = {}
+        base: dict[str, Any] = {"model.checkpoint": self.config.model.checkpoint}
         for stage in needed:
             if stage.name in self.stages or stage.name in ("prepare", "preprocess", "convert"):
                 base |= flatten(stage.settings(self.config, values))
-        base = {key: value for key, value in base.items() if key not in self.space.keys}
+        # A setting that is searched under a condition has its base value elsewhere.
+        always = {dimension.key for dimension in self.space.dimensions if dimension.when is None}
+        base = {key: value for key, value in base.items() if key not in always}
         told = {
             "space": {
                 key: str(dimension) for key, dimension in zip(self.space.keys, self.space.dimensions, strict=True)
@@ -155,6 +158,7 @@ def make_plan(settings: DictConfig, typed: Sequence[str]) -> Plan:
     """
     config = resolve(settings)
     sweep = config.sweep
+    check_storage(sweep.storage)
     _check_base(config)
     narrow = space = SearchSpace.read(sweep.space, settings)
     constraints = read_constraints(sweep.constraints, space)
@@ -272,19 +276,6 @@ def _followed(config: Config, objectives: Sequence[Objective], varies: str | Non
 def _key_of(argument: str) -> str:
     """The key of an override, without what Hydra has before it; of another argument, all of it."""
     return argument.partition("=")[0].lstrip("+~")
-
-
-def split_flags(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Hydra's own flags with their values, and the overrides, which have to stand together."""
-    flags: list[str] = []
-    settings: list[str] = []
-    takes_value = False
-    for argument in arguments:
-        is_flag = argument.startswith("-")
-        is_value = takes_value and "=" not in argument and not is_flag
-        (flags if is_flag or is_value else settings).append(argument)
-        takes_value = is_flag and "=" not in argument
-    return flags, settings
 
 
 def as_typed(arguments: Sequence[str], module: str = "workflow.run") -> str:

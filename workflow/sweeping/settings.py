@@ -22,14 +22,14 @@ _NOT_TEXT = ("true", "false", "null", "nan", "inf", "none")
 
 
 def flatten(value: Any, key: str = "", is_leaf: Callable[[Any], bool] = lambda value: False) -> dict[str, Any]:
-    """Leaves of nested mappings by dotted key; an empty mapping is a leaf.
+    """Leaves of nested mappings by dotted key; an empty mapping in another is a leaf.
 
     Raises
     ------
     InputError
         A leaf is there twice, nested and by a dotted key.
     """
-    if not isinstance(value, Mapping) or not value or is_leaf(value):
+    if not isinstance(value, Mapping) or (key and not value) or is_leaf(value):
         return {key: value}
     leaves: dict[str, Any] = {}
     for name, item in value.items():

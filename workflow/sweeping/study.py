@@ -7,10 +7,12 @@ was refused (PRUNED) was never run; neither counts.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -19,7 +21,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from workflow import provenance
-from workflow.artifacts import read_json, waiting_lock, write_json
+from workflow.artifacts import read_json, read_manifest, waiting_lock, write_json
 from workflow.errors import InputError
 from workflow.identity import difference
 from workflow.sweeping.feasibility import Footprint
@@ -33,6 +35,8 @@ RECORD = "study.json"
 _MOST_DEATHS = 5
 #: Proposals of the study's sampler that are refused in a row before they are drawn at random.
 _PROPOSALS_OF_SAMPLER = 10
+#: Mark of the trial of the base configuration, which changes nothing of it.
+_DEFAULT = json.dumps({})
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 
@@ -64,11 +68,6 @@ class Claim:
     def number(self) -> int:
         """Of the trial."""
         return self.trial.number
-
-    @property
-    def is_default(self) -> bool:
-        """Whether it is the base configuration."""
-        return bool(self.trial.user_attrs.get("first") == 0)
 
 
 class Study:
@@ -122,6 +121,11 @@ class Study:
     def is_done(self) -> bool:
         """Whether as many trials as wanted are finished."""
         return len(self.finished) >= self.plan.config.sweep.trials
+
+    @property
+    def default_is_done(self) -> bool:
+        """Whether the base configuration has been tried, which tells that nothing is wrong with all trials."""
+        return any(trial.user_attrs.get("first") == _DEFAULT for trial in self.finished)
 
     def best(self, objective: int = 0) -> FrozenTrial | None:
         """The complete trial with the best value, the first of equal ones."""
@@ -199,6 +203,15 @@ class Study:
                 claim.trial.report(values[step], step)
             return claim.trial.should_prune()
 
+    def read_the_same(self, claim: Claim) -> bool:
+        """Whether a trial whose stages are done had the same genome, byte for byte, as the first that was done."""
+        found = read_manifest(self.folder / claim.run / "prepare")["identity"]["files"]
+        with self._lock():
+            kept = self.optuna.user_attrs.get("files")
+            if kept is None:
+                self.optuna.set_user_attr("files", found)
+        return kept in (None, found)
+
     def complete(self, claim: Claim, values: Sequence[float]) -> None:
         """The trial has its values."""
         self._tell(claim, TrialState.COMPLETE, list(values))
@@ -240,8 +253,9 @@ class Study:
         path, identity = self.folder / RECORD, self.plan.identity
         kept = self.optuna.user_attrs.get("identity")
         if kept is None:
-            created = provenance.now()
-            write_json(path, {"name": self.plan.name, "created": created})
+            self._require_one_storage(path)
+            created, storage = provenance.now(), self.plan.config.sweep.storage
+            write_json(path, {"name": self.plan.name, "created": created, "storage": storage})
             self.optuna.set_user_attr("created", created)
             self.optuna.set_user_attr("identity", identity)
             self.optuna.set_metric_names([objective.name for objective in self.plan.objectives])
@@ -256,13 +270,24 @@ class Study:
                 f"{difference(kept, identity)}; give another sweep.name, or the settings that it was begun with"
             )
 
+    def _require_one_storage(self, record: Path) -> None:
+        """Refuse to begin a second study over the runs of one that is kept elsewhere."""
+        begun = read_json(record).get("storage") if record.exists() else self.plan.config.sweep.storage
+        if begun != self.plan.config.sweep.storage:
+            raise InputError(
+                f"the study {self.folder} was begun with sweep.storage={begun or 'null'}, where its trials are: give "
+                "that, or another sweep.name"
+            )
+
     def _enqueue_first(self) -> None:
         """The default configuration, then the queue; once, however often the command is given."""
         there = {trial.user_attrs.get("first") for trial in self.trials}
-        for number, values in enumerate(self.plan.first):
-            if number not in there:
-                kind = "queued" if number else "default"
-                self.optuna.enqueue_trial(self.plan.space.stored(values), {"first": number, "kind": kind})
+        for values in self.plan.first:
+            # By what it asks for: the queue of the next command, or of another worker, may be another one.
+            mark = json.dumps(values, sort_keys=True)
+            if mark not in there:
+                kind = "default" if mark == _DEFAULT else "queued"
+                self.optuna.enqueue_trial(self.plan.space.stored(values), {"first": mark, "kind": kind})
 
     def _take_from_the_dead(self) -> None:
         """End the trials of workers that are gone, and queue them again."""
@@ -308,9 +333,9 @@ class Study:
         self._last_sign = time.monotonic()
 
     def _tell(self, claim: Claim, state: TrialState, values: list[float] | None = None) -> None:
-        if self._storage.get_trial(claim.trial._trial_id).state != TrialState.RUNNING:
-            raise TakenOverError
-        with _ownership():
+        with self._lock(), _ownership():
+            if self._storage.get_trial(claim.trial._trial_id).state != TrialState.RUNNING:
+                raise TakenOverError
             self.optuna.tell(claim.trial, values, state)
 
     def _refused_in_a_row(self) -> int:

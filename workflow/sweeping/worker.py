@@ -34,8 +34,8 @@ def work(plan: Plan) -> None:
     Raises
     ------
     InputError
-        No trial can be run: the storage is gone, nothing meets the constraints, or the default configuration fails
-        by a fault that others share.
+        No trial can be run: the storage is gone, nothing meets the constraints, or trials fail by a fault that others
+        share before the default configuration has shown that it is not so.
     KeyboardInterrupt, SystemExit
         This process was asked to end; its trial goes on when the command is given again.
     """
@@ -129,6 +129,12 @@ class Worker:
 
     def _tell(self, claim: Claim, outcome: Outcome) -> None:
         """Tell the study what came of a trial that ended by itself."""
+        if outcome.values is not None and not self.study.read_the_same(claim):
+            self.study.interrupt(claim, "it had other files of the genome than the trials before it")
+            raise InputError(
+                f"the files of the genome are not those that {self.plan.folder} was begun with: put them back (the "
+                "same command goes on), or give another sweep.name"
+            )
         if outcome.values is not None:
             self.study.complete(claim, outcome.values)
             pairs = zip(self.plan.objectives, outcome.values, strict=True)
@@ -136,10 +142,10 @@ class Worker:
         elif outcome.was_asked:
             self.study.interrupt(claim, outcome.reason, died=True)
             self._progress.tell(claim.number, f"interrupted, {outcome.reason}")
-        elif outcome.is_common and claim.is_default:
+        elif outcome.is_common and not self.study.default_is_done:
             self.study.interrupt(claim, outcome.reason)
             raise InputError(
-                f"trial {claim.number}, the default configuration, failed, so that others would too: {outcome.reason} "
+                f"trial {claim.number} failed, as others would, the default configuration too: {outcome.reason} "
                 f"(its log: {self.plan.folder / claim.run / LOG})"
             )
         else:
