@@ -24,7 +24,7 @@ from workflow.sweeping.plan import make_plan
 from workflow.sweeping.study import Study
 
 ROOT = Path(__file__).parent.parent
-ENGINE = "workflow.backends.local"
+ENGINE = "workflow.backends.embedded.training"
 STARTS = 5
 
 

@@ -238,7 +238,7 @@ def told(runs: Path, *overrides: str, done: tuple[str, ...] = ("download",)) -> 
     with pytest.raises(InputError) as caught:
         run(runs, *overrides)
     assert "\n" not in str(caught.value)
-    assert {path.name for path in (runs / "one").glob("*")} <= {".lock", *done}
+    assert {path.name for path in (runs / "one").glob("*")} <= {".lock", "failed.json", "run.json", *done}
     return str(caught.value)
 
 

@@ -203,7 +203,7 @@ def test_bad_input_is_one_line_and_publishes_nothing(
     assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1, done.stderr
     assert message in done.stderr
     (run,) = runs.iterdir()
-    assert sorted(path.name for path in run.iterdir()) == [".lock", "download"]
+    assert sorted(path.name for path in run.iterdir()) == [".lock", "download", "failed.json", "run.json"]
 
 
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:

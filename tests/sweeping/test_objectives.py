@@ -106,8 +106,9 @@ def test_numbers_of_the_evaluation(tmp_path: Path, config: Config) -> None:
     assert measure(evaluated("rows.1.x"), tmp_path, config) == 2
     assert math.isnan(measure(evaluated("none"), tmp_path, config))
     for key, message in (
-        ("a.Homo sapiens.estimat", r"did you mean a\.Homo sapiens\.estimate\?"),
-        ("rows.7.x", r"rows\.7 is no key"),
+        ("a.Homo sapiens.estimat", r"has no a\.Homo sapiens\.estimat; did you mean estimate\?"),
+        ("nll", r"has no nll; there are a, rows, none, word"),
+        ("rows.7.x", r"has no rows\.7; there are 0, 1"),
         ("word", r"word is no number"),
         ("a", r"a is no number"),
     ):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -255,8 +256,9 @@ def _evaluated(run: Path, key: str) -> float:
         items = dict(enumerate(value)) if isinstance(value, list) else value if isinstance(value, dict) else {}
         place: Any = int(part) if isinstance(value, list) and part.isdecimal() else part
         if place not in items:
-            inner = {".".join([*passed, str(name)]): None for name in items}
-            raise unknown_key(".".join([*passed, part]), f"{path} for sweep.objectives", inner)
+            near = get_close_matches(part, map(str, items), n=1)
+            there = f"did you mean {near[0]}?" if near else f"there are {', '.join(map(str, items)) or 'none'}"
+            raise InputError(f"sweep.objectives: {path} has no {'.'.join([*passed, part])}; {there}")
         value = items[place]
         passed.append(part)
     if value is None:

@@ -33,7 +33,7 @@ _LEFTOVER_SECONDS = 3.0
 _PATIENCE_SECONDS, _PATIENCE_WITH_TOOLS = 60.0, 660.0
 #: What takes seconds to import, by the stage that needs it.
 _HEAVY = {"train": "workflow.backends", "evaluate": "evaluation.report"}
-_ENGINE = "workflow.backends.local"
+_ENGINE = ("workflow.backends.local", "workflow.backends.embedded.training", "workflow.backends.embedded.work")
 
 
 def patience(config: Config) -> float:
@@ -110,7 +110,7 @@ def _context(settings: DictConfig) -> ForkServerContext:
     """Where trials are forked from; it begins with the first."""
     context = multiprocessing.get_context("forkserver")
     modules = [_HEAVY[stage] for stage in settings.stage if stage in _HEAVY]
-    context.set_forkserver_preload([__name__, *modules, *([_ENGINE] if settings.backend.name == "local" else [])])
+    context.set_forkserver_preload([__name__, *modules, *(_ENGINE if settings.backend.name == "local" else [])])
     return context
 
 
