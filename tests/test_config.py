@@ -350,3 +350,9 @@ def test_faults_of_the_combination_are_one_line(override: str, message: str, com
 def test_short_context_reaches_its_gate(composed: Callable[..., Config]) -> None:
     """A short `train.context_length` is for the gate to judge, not for the check of another key to hide."""
     assert composed("train.context_length=64", "gates.context_length=warn").train.context_length == 64
+
+
+@pytest.mark.parametrize("key", ["seed", "train.seed", "sweep.seed"])
+def test_a_seed_out_of_range_is_told_where_it_was_set(composed: Callable[..., Config], key: str) -> None:
+    with pytest.raises(InputError, match=rf"^{re.escape(key)}=-1 must lie between 0 and"):
+        composed(f"{key}=-1")

@@ -145,7 +145,6 @@ class TrainConfig:
         require_share("train", self, *shares)
         require(self.warmup_steps >= 0, f"train.warmup_steps={self.warmup_steps} must not be negative")
         require(self.learning_rate >= 0, f"train.learning_rate={self.learning_rate} must not be negative")
-        require(0 <= self.seed < 2**32, f"train.seed={self.seed} must lie between 0 and 2**32 − 1")
         given = [key for key in ("tokens", "batch_ramp_start", "early_stopping") if getattr(self, key) is not None]
         require_positive("train", self, *given)
 

@@ -122,7 +122,9 @@ class Config:
     def __post_init__(self) -> None:
         if self.run_name != MISSING:
             require_name("run_name", self.run_name)
-        require(0 <= self.seed < 2**32, f"seed={self.seed} must lie between 0 and 2**32 − 1")
+        # The others follow the first unless they are set.
+        for key, seed in (("seed", self.seed), ("train.seed", self.train.seed), ("sweep.seed", self.sweep.seed)):
+            require(0 <= seed < 2**32, f"{key}={seed} must lie between 0 and 2**32 − 1")
         sets = ", ".join(self.windows.sets)
         require(
             self.predict.windows in self.windows.sets,

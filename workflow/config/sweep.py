@@ -85,6 +85,5 @@ class SweepConfig:
         require_choice("sweep.pruner", self.pruner, PRUNERS)
         require_positive("sweep", self, "trials", "workers", "stale_seconds")
         require(self.repeats >= 0, f"sweep.repeats={self.repeats} must not be negative")
-        require(0 <= self.seed < 2**32, f"sweep.seed={self.seed} must lie between 0 and 2**32 − 1")
         if self.timeout_hours is not None:
             require_positive("sweep", self, "timeout_hours")
