@@ -123,8 +123,9 @@ class Config:
         if self.run_name != MISSING:
             require_name("run_name", self.run_name)
         # The others follow the first unless they are set.
-        for key, seed in (("seed", self.seed), ("train.seed", self.train.seed), ("sweep.seed", self.sweep.seed)):
-            require(0 <= seed < 2**32, f"{key}={seed} must lie between 0 and 2**32 − 1")
+        for key, holder in (("seed", self), ("train.seed", self.train), ("sweep.seed", self.sweep)):
+            if holder != MISSING:
+                require(0 <= holder.seed < 2**32, f"{key}={holder.seed} must lie between 0 and 2**32 − 1")
         sets = ", ".join(self.windows.sets)
         require(
             self.predict.windows in self.windows.sets,
