@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from omegaconf import OmegaConf
 
 from tests.stages.conftest import Configure
 from workflow.artifacts import PerBaseScores, read_json
@@ -120,12 +121,15 @@ def test_array_tasks_and_the_command_that_joins(
 
 
 KILLED = """
-import os, pickle, signal, sys
+import os, signal, sys
 from pathlib import Path
+from omegaconf import OmegaConf
 from tests.stages.test_predict_shards import context
 from workflow.artifacts import PerBaseWriter
+from workflow.config import Config
 from workflow.stages.predict import predict
-config, run, left = pickle.loads(bytes.fromhex(sys.argv[1])), Path(sys.argv[2]), [int(sys.argv[3])]
+config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.create(sys.argv[1])))
+run, left = Path(sys.argv[2]), [int(sys.argv[3])]
 write = PerBaseWriter.write
 def counted(*arguments):
     left[0] -= 1
@@ -138,11 +142,16 @@ predict(context(config, run))
 
 
 def test_a_killed_process_is_gone_on_with(configure: Configure, run: Path, whole: Any) -> None:
-    import pickle
-
     config = configure(*SETTINGS, "predict.shards=7")
     windows = len(PerBaseScores(context_of_whole(whole, run)))
-    line = [sys.executable, "-c", KILLED, pickle.dumps(config).hex(), str(run), str(windows // 2)]
+    line = [
+        sys.executable,
+        "-c",
+        KILLED,
+        OmegaConf.to_yaml(OmegaConf.create(asdict(config))),
+        str(run),
+        str(windows // 2),
+    ]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     assert subprocess.run(line, cwd=ROOT, env=environment, check=False).returncode == -signal.SIGKILL
     kept = {path: path.stat().st_mtime_ns for path in run.glob("predict.shards/*/base-*/manifest.json")}
