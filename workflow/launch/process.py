@@ -6,15 +6,13 @@ import os
 import shutil
 import signal
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType, TracebackType
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from workflow.console import complain
 from workflow.errors import MemoryShortageError, ToolError
@@ -22,6 +20,7 @@ from workflow.launch.diagnosis import diagnose, is_out_of_memory
 from workflow.launch.family import Family
 from workflow.launch.output import Output
 from workflow.launch.shell import as_typed
+from workflow.launch.stopping import StopRequest
 
 _LINES_SHOWN = 30
 _POLL_SECONDS = 0.1
@@ -111,45 +110,14 @@ def run_program(
         This process got SIGINT, or SIGTERM or SIGHUP; the program has ended.
     """
     program.log.parent.mkdir(parents=True, exist_ok=True)
-    with program.log.open("ab") as log, _Signals() as signals:
+    with program.log.open("ab") as log, StopRequest() as stop:
         _write_header(log, program)
         child = _Child(program, log)
         try:
-            _follow(child, signals, on_line, on_tick, tick_seconds, silence_minutes)
+            _follow(child, stop, on_line, on_tick, tick_seconds, silence_minutes)
         finally:
-            child.end(signals, stop_seconds)
+            child.end(stop, stop_seconds)
     _judge(program, child)
-
-
-class _Signals:
-    """The signals that ask this process to end, held back until the block ends; then they have their effect.
-
-    Python lets only the main thread have them. One that is ignored, as SIGHUP under nohup, stays so.
-    """
-
-    def __init__(self) -> None:
-        self.received: list[int] = []
-        self._handlers: dict[int, Any] = {}
-
-    def __enter__(self) -> _Signals:
-        if threading.current_thread() is threading.main_thread():
-            for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                if signal.getsignal(signum) not in (signal.SIG_IGN, None):
-                    self._handlers[signum] = signal.signal(signum, self._receive)
-        return self
-
-    def _receive(self, signum: int, frame: FrameType | None) -> None:
-        self.received.append(signum)
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        for signum, handler in self._handlers.items():
-            signal.signal(signum, handler)
-        if signal.SIGINT in self.received:
-            raise KeyboardInterrupt
-        if self.received:
-            raise SystemExit(128 + self.received[0])
 
 
 class _Child:
@@ -191,18 +159,18 @@ class _Child:
         assert self._process.returncode is not None
         return int(self._process.returncode)
 
-    def end(self, signals: _Signals, seconds: float) -> None:
+    def end(self, stop: StopRequest, seconds: float) -> None:
         """Ask the program to end when it runs, then end what is left of it; keep all that they print."""
         asked = self.running
         try:
             if asked:
-                first = next(iter(signals.received), None)
+                first = next(iter(stop.received), None)
                 how = ", a second signal kills it" if first else ""
                 complain(f"  stopping {self.program.label}: it has {seconds:.0f} s to end{how}")
                 self._process.send_signal(first or signal.SIGTERM)
-                self._wait(lambda: not self.running, seconds, signals)
+                self._wait(lambda: not self.running, seconds, stop)
             if self._family.signal(signal.SIGTERM):
-                self._wait(lambda: not self._family.signal(0), _LEFTOVER_SECONDS, signals)
+                self._wait(lambda: not self._family.signal(0), _LEFTOVER_SECONDS, stop)
         finally:
             # Also when the log cannot be written any more.
             self._kill()
@@ -218,10 +186,10 @@ class _Child:
             time.sleep(_POLL_SECONDS / 10)
         self._process.wait()
 
-    def _wait(self, ended: Callable[[], bool], seconds: float, signals: _Signals) -> None:
+    def _wait(self, ended: Callable[[], bool], seconds: float, stop: StopRequest) -> None:
         """Keep what is printed until all has ended, the time is over or a second signal came."""
         until = time.monotonic() + seconds
-        while not ended() and time.monotonic() < until and len(signals.received) < 2:
+        while not ended() and time.monotonic() < until and not stop.is_urgent:
             self.output.read(_POLL_SECONDS)
 
     def _run_stop_command(self) -> None:
@@ -254,7 +222,7 @@ def _write_header(log: BinaryIO, program: Program) -> None:
 
 def _follow(
     child: _Child,
-    signals: _Signals,
+    stop: StopRequest,
     on_line: Callable[[str], None] | None,
     on_tick: Callable[[], None] | None,
     tick_seconds: float,
@@ -262,7 +230,7 @@ def _follow(
 ) -> None:
     """Hand on lines and ticks until the program ends or a signal comes."""
     next_tick = time.monotonic() + tick_seconds
-    while child.running and not signals.received:
+    while child.running and not stop.is_there:
         _hand_on(child.output.read(min(_POLL_SECONDS, tick_seconds)), on_line)
         now = time.monotonic()
         if on_tick is not None and now >= next_tick:
@@ -275,7 +243,7 @@ def _follow(
                 f"{child.program.label} printed nothing for {silence_minutes:g} minutes and was stopped"
                 f"{f': {known}' if known else ' (backend.silence_minutes allows more)'}; {_log_is(child.program)}"
             )
-    if not signals.received:
+    if not stop.is_there:
         _hand_on(child.output.rest(quiet=_POLL_SECONDS, limit=2.0), on_line)
 
 

@@ -14,11 +14,11 @@ from workflow.command import told_in_one_line
 from workflow.config import Config
 from workflow.console import complain
 from workflow.errors import InputError
+from workflow.launch.stopping import StopRequest
 from workflow.preflight.hardware import gpus
 from workflow.sweeping.plan import Plan, make_plan
 from workflow.sweeping.process import end_with_parent
 from workflow.sweeping.settings import changed
-from workflow.sweeping.stopping import StopRequest
 from workflow.sweeping.storage import faults_told
 from workflow.sweeping.worker import work
 

@@ -14,6 +14,7 @@ from workflow.artifacts import run_lock
 from workflow.command import resolve
 from workflow.console import complain, say
 from workflow.errors import InputError
+from workflow.launch.stopping import StopRequest
 from workflow.sweeping.best import write_best
 from workflow.sweeping.judging import Outcome, judge
 from workflow.sweeping.plan import FINAL, REPEATS, SHARED, Plan
@@ -21,7 +22,6 @@ from workflow.sweeping.process import LOG, TrialProcess, patience
 from workflow.sweeping.progress import told
 from workflow.sweeping.results import write_record, write_tables
 from workflow.sweeping.settings import flatten
-from workflow.sweeping.stopping import StopRequest
 from workflow.sweeping.storage import dashboard
 from workflow.sweeping.study import Study, values_of
 

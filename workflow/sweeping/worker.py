@@ -13,6 +13,7 @@ from workflow.command import resolve
 from workflow.config import Config
 from workflow.console import complain
 from workflow.errors import InputError
+from workflow.launch.stopping import StopRequest
 from workflow.sweeping.feasibility import refusal
 from workflow.sweeping.following import Follower
 from workflow.sweeping.judging import Outcome, judge, meaningless
@@ -20,7 +21,6 @@ from workflow.sweeping.objectives import device_hours
 from workflow.sweeping.plan import SHARED, Plan, as_typed
 from workflow.sweeping.process import LOG, TrialProcess, patience
 from workflow.sweeping.progress import StudyProgress
-from workflow.sweeping.stopping import StopRequest
 from workflow.sweeping.study import Claim, Study, TakenOverError
 
 _SECONDS_BETWEEN_LOOKS = 1.0

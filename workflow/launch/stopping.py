@@ -12,9 +12,9 @@ _POLL_SECONDS = 0.2
 
 
 class StopRequest:
-    """Holds SIGINT, SIGTERM and SIGHUP back within a block; afterwards they have their effect.
+    """Holds SIGINT, SIGTERM and SIGHUP back within a block; afterwards they have their effect, whatever happened there.
 
-    Python lets only the main thread have them.
+    Python lets only the main thread have them. One that is ignored, as SIGHUP under nohup, stays so.
     """
 
     def __init__(self) -> None:
@@ -36,8 +36,7 @@ class StopRequest:
     ) -> None:
         for signum, handler in self._handlers.items():
             signal.signal(signum, handler)
-        if error is None:
-            self.obey()
+        self.obey()
 
     def obey(self) -> None:
         """End this process as its first signal asks, where one came.
