@@ -5,25 +5,20 @@ Format: https://www.insdc.org/submitting-standards/feature-table. The names of r
 
 from __future__ import annotations
 
-import io
-import re
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
-from Bio import BiopythonParserWarning, SeqIO
-from Bio.Seq import UndefinedSequenceError
 from Bio.SeqFeature import SeqFeature, SimpleLocation
 from Bio.SeqRecord import SeqRecord
 
 from workflow.annotation.features import Kind, kind_of
+from workflow.annotation.genbank_records import bases_of, genbank_records, seqid_of
 from workflow.annotation.gff3 import import_lines
 from workflow.annotation.lines import line_blocks
 from workflow.annotation.table import ImportedAnnotation
 from workflow.errors import InputError
-from workflow.genome.alphabet import IUPAC
 from workflow.genome.fasta import import_fasta
 from workflow.genome.files import BLOCK_BYTES
 
@@ -74,12 +69,12 @@ def import_genbank(
         with sequences.open("w", encoding="ascii") as fasta, rows.open("w", encoding="utf-8") as gff3:
             first_line: dict[str, int] = {}
             used: dict[str, int] = {}
-            for number, record, feature_lines in _records(source):
-                seqid = _seqid(record)
+            for number, record, feature_lines in genbank_records(source):
+                seqid = seqid_of(record)
                 if seqid in first_line:
                     raise InputError(f"{source}, line {number}: record {seqid} was already in line {first_line[seqid]}")
                 first_line[seqid] = number
-                fasta.write(f">{seqid}\n{_bases(source, number, record)}\n")
+                fasta.write(f">{seqid}\n{bases_of(source, number, record)}\n")
                 gff3.writelines(line + "\n" for line in _Rows(source, record, feature_lines, used).lines())
         records = import_fasta(sequences, fasta_target)
         lengths = dict(zip(records["seqid"].tolist(), records["length"].tolist(), strict=True))
@@ -87,84 +82,6 @@ def import_genbank(
     finally:
         sequences.unlink(missing_ok=True)
         rows.unlink(missing_ok=True)
-
-
-def _records(source: Path) -> Iterator[tuple[int, SeqRecord, list[int]]]:
-    """Records with the number of their first line and of the line of each feature."""
-    lines: list[str] = []
-    number = start = 0
-    for block, first in line_blocks(source, BLOCK_BYTES):
-        try:
-            text = block.decode("utf-8")
-        except UnicodeDecodeError as error:
-            bad = first + block[: error.start].count(b"\n")
-            raise InputError(f"{source}, line {bad}: not UTF-8 text; convert the file with iconv") from None
-        for number, line in enumerate(text.split("\n")[:-1], start=first):
-            if not lines and not line.strip():
-                continue
-            if not lines:
-                start = number
-            lines.append(line.rstrip("\r"))
-            if lines[-1] == "//":
-                yield start, _record(source, start, lines), _feature_lines(lines, start)
-                lines = []
-    if lines:
-        raise InputError(
-            f"{source}, line {number}: the record that begins in line {start} has no end ('//'); cut short?"
-        )
-
-
-def _record(source: Path, start: int, lines: list[str]) -> SeqRecord:
-    header = lines[0]
-    if not header.startswith("LOCUS"):
-        raise InputError(f"{source}, line {start}: a GenBank record begins with LOCUS, not with {header[:20]!r}")
-    if re.search(r"\s[0-9]+ aa\s", header):
-        raise InputError(f"{source}, line {start}: a protein record; give the nucleotide record")
-    try:
-        with warnings.catch_warnings():
-            # What they tell is checked here: the length of the sequence and every location.
-            warnings.simplefilter("ignore", BiopythonParserWarning)
-            record: SeqRecord = SeqIO.read(io.StringIO("\n".join([*lines, ""])), "genbank")  # type: ignore[no-untyped-call]
-    except (ValueError, AssertionError) as error:
-        told = " ".join(str(error).split()) or "not a GenBank record"
-        raise InputError(f"{source}, line {start}: the record cannot be read: {told}") from None
-    declared = re.search(r"\s([0-9]+) bp", header)
-    if declared and int(declared[1]) != len(record):
-        raise InputError(
-            f"{source}, line {start}: LOCUS says {declared[1]} bp, the record holds {len(record)}; cut short?"
-        )
-    return record
-
-
-def _seqid(record: SeqRecord) -> str:
-    """Accession with version, or the name in LOCUS where there is none."""
-    seqid = record.id or "<unknown id>"
-    return str(record.name) if seqid.startswith("<") else seqid
-
-
-def _feature_lines(lines: list[str], start: int) -> list[int]:
-    """Numbers of the lines that begin a feature."""
-    first = next((row for row, line in enumerate(lines) if line.startswith("FEATURES")), len(lines))
-    last = next((row for row, line in enumerate(lines) if line.startswith(("ORIGIN", "CONTIG"))), len(lines))
-    return [start + row for row in range(first + 1, last) if re.match(r" {5}\S", lines[row])]
-
-
-def _bases(source: Path, number: int, record: SeqRecord) -> str:
-    try:
-        bases = str(record.seq)
-    except UndefinedSequenceError:
-        bases = ""
-    if not bases:
-        raise InputError(
-            f"{source}, line {number}: record {_seqid(record)} has no sequence; download it as 'GenBank (full)'"
-        )
-    foreign = bases.encode("utf-8").translate(None, IUPAC)
-    if foreign:
-        raise InputError(
-            f"{source}, line {number}: letter '{chr(foreign[0])}' in record {_seqid(record)} is not IUPAC DNA; "
-            "allowed are ACGTN and RYSWKMBDHV in either case"
-        )
-    return bases
 
 
 @dataclass
@@ -180,7 +97,7 @@ class _Rows:
     @property
     def seqid(self) -> str:
         """Name of the record's sequence."""
-        return _seqid(self.record)
+        return seqid_of(self.record)
 
     def lines(self) -> Iterator[str]:
         """Lines in the order of the record."""

@@ -46,7 +46,7 @@ class Prompt:
 
 @dataclass(frozen=True)
 class SequenceSet:
-    """Sequences to score.
+    """Sequences to score or embed.
 
     Attributes
     ----------
@@ -124,6 +124,18 @@ class Backend(Protocol):
 
     def score(self, config: Config, model: ModelFiles, sequences: SequenceSet) -> Iterator[SequenceScore]:
         """Per-base log-probabilities, in order."""
+        ...
+
+    def embed(self, config: Config, model: ModelFiles, sequences: SequenceSet) -> Iterator[np.ndarray]:
+        """Embeddings in order, as `config.embed` asks for them: rows (rows, layers, width · readings) float32.
+
+        One row a sequence; with `embed.pooling=all` one a base, in as many arrays as it takes. See `plan_embedding`.
+
+        Raises
+        ------
+        InputError
+            The backend's tools have no embeddings.
+        """
         ...
 
     def generate(self, config: Config, model: ModelFiles, prompts: Sequence[Prompt]) -> Iterator[Generated]:

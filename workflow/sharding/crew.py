@@ -19,7 +19,7 @@ from workflow.launch import is_out_of_memory
 #: Called with the number of items that were done.
 Report = Callable[[int], None]
 _POLL_SECONDS = 1.0
-_SMALLER = "give a smaller predict.batch_tokens, or fewer parallel.devices"
+_SMALLER = "give a smaller batch_tokens of the stage, or fewer parallel.devices"
 
 
 @dataclass

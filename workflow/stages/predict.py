@@ -9,10 +9,7 @@ a GPU its last bits may.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -25,9 +22,7 @@ from workflow.config import Config
 from workflow.console import Progress, say
 from workflow.errors import InputError
 from workflow.preflight import check_context
-from workflow.provenance import mask_secrets
 from workflow.sharding import (
-    Fill,
     Report,
     Shard,
     ShardStore,
@@ -41,6 +36,7 @@ from workflow.sharding import (
 from workflow.stages.context import StageContext
 from workflow.stages.readings import FORGETTING, SCORES, Readings, readings_of
 from workflow.stages.scoring import finish
+from workflow.stages.sharing import ShardMaker, Write, environments, take_over, tell_of_shards
 from workflow.stages.vocabulary import check_mass_outside_acgt
 
 if TYPE_CHECKING:
@@ -72,7 +68,8 @@ def predict(context: StageContext) -> dict[str, object]:
     counts: dict[str, object] = {"windows": len(lengths), "bases": int(lengths.sum())}
     in_shards = context.config.prediction_shards > 1
     if in_shards:
-        _tell_of_shards(context, readings)
+        shards = [shard for name in context.models() for shard in _cut(context.config, readings, name)]
+        tell_of_shards(_store(context), shards)
     for name, files in context.models().items():
         (_predict_in_shards if in_shards else _predict_at_once)(context, files, readings)
         scores = read_table(context.out / name / SCORES)
@@ -104,11 +101,11 @@ def predict_shard(context: StageContext) -> None:
     store.folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=store.folder, prefix=".records-") as records:
         readings = _checked_readings(context, Path(records))
-        maker = _Maker(context, readings)
+        maker = ShardMaker(context)
         for name, files in context.models().items():
             shard = _cut(context.config, readings, name)[number]
             with Progress(f"scoring {shard.label}", len(shard), "windows") as progress:
-                store.make([shard], maker.fill(files, progress.advance))
+                store.make([shard], maker.fill(_write(context.config, readings, files, progress.advance)))
             say(f"  {store.place(shard)} is there, {len(shard):,} windows")
 
 
@@ -164,29 +161,17 @@ def _store(context: StageContext) -> ShardStore:
     return ShardStore(context.run, "predict", context.fingerprint)
 
 
-def _tell_of_shards(context: StageContext, readings: Readings) -> None:
-    store = _store(context)
-    shards = [shard for name in context.models() for shard in _cut(context.config, readings, name)]
-    if empty := sum(len(shard) == 0 for shard in shards):
-        say(f"  note: {empty} of {len(shards)} shards are empty, as there are no more batches")
-    if others := store.others(shards):
-        say(
-            f"  note: {len(others)} shards of other settings or another number are in {store.root}; they are deleted "
-            "when this result is published"
-        )
-
-
 def _predict_in_shards(context: StageContext, files: ModelFiles, readings: Readings) -> None:
     """Make the shards of a model that are missing, by one process or several, and join all."""
     config, store = context.config, _store(context)
     shards = _cut(config, readings, files.name)
     with Progress(f"scoring with the {files.name} model", len(readings), "windows") as progress:
         progress.skip(sum(len(shard) for shard in shards if store.fault(shard) is None))
-        if config.predicting_processes == 1:
-            store.make(shards, _Maker(context, readings).fill(files, progress.advance))
+        if config.processes_of("predict") == 1:
+            store.make(shards, ShardMaker(context).fill(_write(config, readings, files, progress.advance)))
         elif any(store.fault(shard) for shard in shards):
             given = (config, context.out, context.run, context.log_folder, context.fingerprint, files)
-            run_crew(_work, given, _environments(config), progress.advance)
+            run_crew(_work, given, environments(config, config.processes_of("predict")), progress.advance)
     check_complete(store, shards, len(readings))
     require_room(store, shards, context.out)
     _join(context, store, shards, readings, files.name)
@@ -198,40 +183,20 @@ def _work(
     """What each process of a crew does: make what is missing and nobody makes, until all is there."""
     context = StageContext(config, out, run, log_folder=logs, fingerprint=fingerprint)
     readings = readings_of(config, context.published("prepare"), out / FORGETTING)
-    _store(context).make(_cut(config, readings, files.name), _Maker(context, readings).fill(files, report), quiet=True)
+    shards, write = _cut(config, readings, files.name), _write(config, readings, files, report)
+    _store(context).make(shards, ShardMaker(context).fill(write), quiet=True)
 
 
-class _Maker:
-    """Scores shards one after another by one backend, which may keep a model from one to the next."""
+def _write(config: Config, readings: Readings, files: ModelFiles, report: Report) -> Write:
+    """What scores the readings of a shard with a model."""
 
-    def __init__(self, context: StageContext, readings: Readings) -> None:
-        # A copy has a workplace of its own.
-        self._context, self._readings = replace(context), readings
+    def write(backend: Backend, shard: Shard, out: Path) -> None:
+        wanted = readings.sequences(shard.start, shard.stop)
+        results = _reported(backend.score(config, files, wanted), report)
+        readings.write(shard.start, shard.stop, results, out, files.name)
+        finish(results)
 
-    @cached_property
-    def _backend(self) -> Backend:
-        """Opened when there is something to make: what only joins shards needs no GPU."""
-        return self._context.backend()
-
-    def fill(self, files: ModelFiles, report: Report) -> Fill:
-        """What makes a shard of a model in the folder that it is given."""
-
-        def score(shard: Shard, out: Path) -> dict[str, Any]:
-            place, logs = self._context.place, self._context.log_folder
-            place.folder, place.log_folder = out, logs and logs / shard.label
-            place.commands.clear()
-            if shard:
-                wanted = self._readings.sequences(shard.start, shard.stop)
-                results = _reported(self._backend.score(self._context.config, files, wanted), report)
-                self._readings.write(shard.start, shard.stop, results, out, files.name)
-                finish(results)
-            return {
-                "gates": self._context.gates.as_records(),
-                "tools": mask_secrets(place.commands),
-                "notes": list(place.notes),
-            }
-
-        return score
+    return write
 
 
 def _join(context: StageContext, store: ShardStore, shards: list[Shard], readings: Readings, model: str) -> None:
@@ -250,28 +215,4 @@ def _join(context: StageContext, store: ShardStore, shards: list[Shard], reading
             )
         scores.to_parquet(out / SCORES, index=False)
         per_base_index(windows.table).to_parquet(out / "index.parquet", index=False)
-    for shard in shards:
-        told = store.manifest(shard)
-        context.place.commands += told["tools"]
-        context.place.notes += [note for note in told["notes"] if note not in context.place.notes]
-
-
-def _environments(config: Config) -> list[dict[str, str]]:
-    """A GPU for each process, or its share of the processors."""
-    count, gpus = config.predicting_processes, _gpus(config)
-    if gpus and len(gpus) < count:
-        raise InputError(f"parallel.devices={count} are more than the {len(gpus)} GPUs here: give {len(gpus)} at most")
-    threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, len(os.sched_getaffinity(0)) // count))
-    shares: list[dict[str, str]] = [{"OMP_NUM_THREADS": threads} for _ in range(count)]
-    return [share | {"CUDA_VISIBLE_DEVICES": gpu} for share, gpu in zip(shares, gpus, strict=False)] or shares
-
-
-def _gpus(config: Config) -> list[str]:
-    """What CUDA calls the GPUs that this process may use; none where the CPU is asked for, or there are none."""
-    if config.backend.device == "cpu":
-        return []
-    import torch
-
-    count = torch.cuda.device_count()
-    named = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return (named.split(",") if named else [str(number) for number in range(count)])[:count]
+    take_over(context, store, shards)

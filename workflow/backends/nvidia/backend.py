@@ -13,9 +13,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from workflow.backends.base import ModelFiles, Prompt, SequenceSet, Workplace
 from workflow.backends.contracts import Command, Contract
+from workflow.backends.embedding import plan_embedding
 from workflow.backends.nvidia import converting, training
+from workflow.backends.nvidia.embedding import embed_in_parts
 from workflow.backends.nvidia.generating import generate_all
 from workflow.backends.nvidia.mbridge import MegatronBridge
 from workflow.backends.nvidia.nemo2 import Nemo2
@@ -86,6 +90,8 @@ class NvidiaBackend:
             return self._prediction_script(config, runner, run)
         if stage == "infer":
             return self._generation_script(config, runner, run)
+        if stage == "embed":
+            return self._embedding_script(config, runner, run)
         return self._task_script(config, runner, run, stage) if scores else []
 
     def convert(self, config: Config, checkpoint: str | None, out: Path) -> dict[str, Any]:
@@ -148,6 +154,27 @@ class NvidiaBackend:
                 predict,
                 raw_gigabytes=config.backend.raw_gigabytes,
                 keep_raw=config.backend.keep_raw,
+            )
+
+    def embed(self, config: Config, model: ModelFiles, sequences: SequenceSet) -> Iterator[np.ndarray]:
+        """Run `predict_evo2` once for each layer, on as many stretches at a time as the disk holds the states of."""
+        runner, plan = self._runner(config, "embed"), plan_embedding(config)
+        weights, trained = self._weights(config, model)
+        with TemporaryDirectory(dir=self.place.folder.absolute(), prefix=".adapter-") as place:
+            adapter = trained and self._with_base(trained, weights, Path(place))
+
+            def predict(layer: int, fasta: Path, out: Path, longest: int) -> None:
+                command = self.tools.embed(
+                    config, weights, adapter, fasta.absolute(), out.absolute(), layer=layer, longest=longest
+                )
+                runner.run(command)
+
+            yield from embed_in_parts(
+                sequences,
+                plan,
+                self.place.folder / RAW / model.name,
+                predict,
+                raw_gigabytes=config.backend.raw_gigabytes,
             )
 
     def generate(self, config: Config, model: ModelFiles, prompts: Sequence[Prompt]) -> Iterator[Generated]:
@@ -246,6 +273,21 @@ class NvidiaBackend:
                 config, weights, adapter, sequences / WINDOWS, sequences / PREDICTIONS, longest=longest
             )
             lines += [_commented(line) for line in [*_finding_of(name, run), _unquoted(runner.line(command))]]
+        return lines
+
+    def _embedding_script(self, config: Config, runner: ToolRunner, run: Path) -> list[str]:
+        """What is started on stretches that are cut when the stage has read its sequences: once for each layer."""
+        plan, models = plan_embedding(config), _placeholders(config, run)
+        name = config.embed.model if config.embed.model in models else next(iter(models))
+        part, (weights, adapter) = (run / "embed" / RAW / name / "part_0001").absolute(), models[name]
+        lines = ["# sequences are cut into stretches when this stage runs; it then starts:"]
+        lines += map(_commented, _finding_of(name, run))
+        for layer in plan.layers:
+            out = part / f"{PREDICTIONS}_{layer}"
+            command = self.tools.embed(
+                config, weights, adapter, part / WINDOWS, out, layer=layer, longest=plan.reader.chunk
+            )
+            lines.append(_commented(_unquoted(runner.line(command))))
         return lines
 
     def _generation_script(self, config: Config, runner: ToolRunner, run: Path) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from workflow.backends.base import Prompt
@@ -176,6 +176,7 @@ class MegatronBridge:
         longest: int,
     ) -> Command:
         """Write what a layer says of each base, behind a begin token; −1 is the last layer."""
+        config = replace(config, predict=replace(config.predict, batch_tokens=config.embed.batch_tokens))
         options = self._scoring_options(config, adapter or checkpoint, fasta, out, longest) | {
             "--embedding-layer": layer
         }

@@ -20,7 +20,7 @@ RAW_BYTES_OF_BASE = 512 * 4
 WINDOWS, PREDICTIONS = "windows.fa", "predictions"
 
 
-def divide(lengths: np.ndarray, raw_gigabytes: float) -> list[slice]:
+def divide(lengths: np.ndarray, raw_gigabytes: float, bytes_of_base: int = RAW_BYTES_OF_BASE) -> list[slice]:
     """Parts whose raw predictions take at most so much disk; a sequence that takes more is a part of its own.
 
     Sequences are padded to the longest beside them, which is why those of a part count as long as its longest.
@@ -30,8 +30,10 @@ def divide(lengths: np.ndarray, raw_gigabytes: float) -> list[slice]:
     lengths : ndarray, (n,) int64
         Bases of each sequence; the begin token comes on top.
     raw_gigabytes : float
+    bytes_of_base : int
+        That the tools write of each token; logits by default.
     """
-    most_tokens = raw_gigabytes * 1e9 / RAW_BYTES_OF_BASE
+    most_tokens = raw_gigabytes * 1e9 / bytes_of_base
     parts, start, longest = [], 0, 0
     for row, length in enumerate(lengths.tolist()):
         longest = max(longest, length + 1)
