@@ -15,10 +15,27 @@ from workflow.errors import InputError
 from workflow.striped_hyena.model import StripedHyena2
 
 
-def add_lora(model: StripedHyena2, *, rank: int, alpha: float, dropout: float, targets: Sequence[str]) -> PeftModel:
+def add_lora(
+    model: StripedHyena2,
+    *,
+    rank: int,
+    alpha: float,
+    dropout: float,
+    targets: Sequence[str],
+    key: str = "train.lora",
+) -> PeftModel:
     """Freeze the model and put adapters on its linear layers of the given names.
 
     Adapters are float32 whatever the precision of the base weights.
+
+    Parameters
+    ----------
+    rank : int
+    alpha, dropout : float
+    targets : sequence of str
+        Names of linear layers, without what stands before the last dot.
+    key : str
+        The section of the settings that names them, for the message.
 
     Raises
     ------
@@ -28,7 +45,7 @@ def add_lora(model: StripedHyena2, *, rank: int, alpha: float, dropout: float, t
     available = {name.rpartition(".")[2] for name, module in model.named_modules() if isinstance(module, nn.Linear)}
     if unknown := sorted(set(targets) - available):
         raise InputError(
-            f"train.lora.targets names no layer of this model: {', '.join(unknown)}; use {', '.join(sorted(available))}"
+            f"{key}.targets names no layer of this model: {', '.join(unknown)}; use {', '.join(sorted(available))}"
         )
     settings = LoraConfig(
         r=rank, lora_alpha=cast(int, alpha), lora_dropout=dropout, target_modules=list(targets), bias="none"
