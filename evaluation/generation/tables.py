@@ -54,7 +54,15 @@ def coding_table(found: Continuations, labels: Mapping[str, str]) -> Table:
             _rounded(coding.longest[group], 0),
             _percents(coding.long_frames[group]),
             count(coding.codons[group]) if group in coding.codons else MISSING,
-            _rounded(coding.distance[group], 3) if group in coding.distance else MISSING,
+            *(
+                _rounded(values[group], decimals) if group in values else MISSING
+                for values, decimals in (
+                    (coding.distance, 3),
+                    (coding.shuffled_distance, 3),
+                    (coding.correlation, 2),
+                    (coding.shuffled_correlation, 2),
+                )
+            ),
         ]
         for group in coding.longest
     ]
@@ -63,9 +71,14 @@ def coding_table(found: Continuations, labels: Mapping[str, str]) -> Table:
         f"six frames, ends of the sequence included. Long: share of sequences where it has {LONG_FRAME} codons or "
         "more; codons: those in long frames. Codon distance: Jensen–Shannon distance of their frequencies to those of "
         f"{coding.transcripts:,} annotated coding sequences of train ({coding.codons['cds']:,} codons, genetic code "
-        f"{coding.transl_table}); it is larger with fewer codons, and a frame that is open by chance counts too."
+        f"{coding.transl_table}); it is larger with fewer codons, and a frame that is open by chance counts too. "
+        "RSCU correlation: Pearson's, of relative synonymous codon usage with theirs. Of shuffled bases: the same of "
+        "those frames with their bases in random order, which base composition alone gives."
     )
-    return Table(caption, ["sequences", "longest, codons", "long", "codons", "codon distance"], rows)
+    columns = ["sequences", "longest, codons", "long", "codons"]
+    return Table(
+        caption, [*columns, "codon distance", "of shuffled bases", "RSCU correlation", "of shuffled bases"], rows
+    )
 
 
 def complexity_table(found: Continuations, labels: Mapping[str, str]) -> Table:

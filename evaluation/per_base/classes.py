@@ -11,6 +11,7 @@ from workflow.artifacts import BASE_CLASSES, InputError
 
 #: Code of bases of which no class is known: those of windows that join exons.
 NO_CLASS = len(BASE_CLASSES)
+_CDS = BASE_CLASSES.index("cds_0")
 
 
 class ClassTrack:
@@ -20,6 +21,9 @@ class ClassTrack:
     ----------
     prepared : Path
         Folder of the stage `prepare`.
+    in_frame : bool
+        Whether the windows are coding sequences in frame, joined or not: their bases are of the classes cds_0, cds_1
+        and cds_2 in turn, whatever the track says of the places that they come from.
 
     Raises
     ------
@@ -27,7 +31,8 @@ class ClassTrack:
         A file is missing, or the track does not hold one byte a base.
     """
 
-    def __init__(self, prepared: Path) -> None:
+    def __init__(self, prepared: Path, in_frame: bool = False) -> None:
+        self._in_frame = in_frame
         self._path = prepared / "classes.npy"
         # The track is in the order of the FASTA file; tables are in natural order of the names.
         index = prepared / "genome.fa.fai"
@@ -61,13 +66,16 @@ class ClassTrack:
         Returns
         -------
         ndarray, (Σ length,) uint8
-            Codes of `BASE_CLASSES`; `NO_CLASS` in windows whose length is not end − start, such as joined exons.
+            Codes of `BASE_CLASSES`; `NO_CLASS` in windows whose length is not end − start, such as joined exons,
+            unless all are in frame.
 
         Raises
         ------
         InputError
             A window lies outside the sequences.
         """
+        if self._in_frame:
+            return codon_positions(windows["length"].to_numpy(np.int64))
         classes = np.full(int(windows["length"].sum()), NO_CLASS, np.uint8)
         done = 0
         columns = [windows[name].to_numpy() for name in ("seqid", "start", "end", "strand", "length")]
@@ -87,3 +95,10 @@ class ClassTrack:
                 if strand == "-":
                     part[:] = part[::-1].copy()
         return classes
+
+
+def codon_positions(lengths: np.ndarray) -> np.ndarray:
+    """(Σ lengths,) uint8 classes of coding sequences that begin with a codon: cds_0, cds_1, cds_2, cds_0, …"""
+    begins = np.repeat(np.cumsum(lengths) - lengths, lengths)
+    classes: np.ndarray = (_CDS + (np.arange(len(begins)) - begins) % 3).astype(np.uint8)
+    return classes

@@ -103,7 +103,7 @@ class CodonTally:
         group = group_of(blocks)[window]
         np.add.at(self._codons, (group, against, codon), 1.0)
         for model, mass in self._mass.items():
-            _add_mass(mass, group, against, codon, _probabilities(chunk.models[model].logprobs, first))
+            _add_mass(mass, group, against, codon, codon_probabilities(chunk.models[model].logprobs, first))
 
     def result(self, samples: int, confidence: float, seed: int) -> CodonErrors:
         """Shares and their block-bootstrap intervals.
@@ -207,7 +207,7 @@ def _exponentials() -> np.ndarray:
     return values
 
 
-def _probabilities(logprobs: np.ndarray, first: np.ndarray) -> np.ndarray:
+def codon_probabilities(logprobs: np.ndarray, first: np.ndarray) -> np.ndarray:
     """(m, 3, 4) float32, at the three bases from each of `first` on, from float16 or float32 logarithms (n, 4)."""
     if logprobs.dtype == np.float16:
         values: np.ndarray = _looked_up(logprobs.view(np.uint16), first, _exponentials())

@@ -23,15 +23,18 @@ _STANDARD = 1
 
 
 def most_frequent_code(annotation: pd.DataFrame) -> int:
-    """NCBI's number of the translation table that most coding parts name; 1, the standard code, where none does.
+    """NCBI's number of the translation table of most coding parts; those that name none have 1, the standard code.
+
+    NCBI's files name a table where it is another than the standard one: of a genome with its mitochondrion, only the
+    few genes of that do.
 
     Parameters
     ----------
     annotation : DataFrame
         type, transl_table; `prepare/annotation.parquet`.
     """
-    named = annotation.loc[annotation["type"] == "CDS", "transl_table"].dropna()
-    return int(named.mode().iloc[0]) if len(named) else _STANDARD
+    tables = annotation.loc[annotation["type"] == "CDS", "transl_table"].fillna(_STANDARD)
+    return int(tables.mode().iloc[0]) if len(tables) else _STANDARD
 
 
 def amino_acids(genetic_code: int) -> np.ndarray:

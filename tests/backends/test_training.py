@@ -13,7 +13,7 @@ import torch
 from tests.dataset.conftest import write_token_file
 from tests.striped_hyena.conftest import SMALL
 from workflow.backends.embedded import training
-from workflow.backends.embedded.adaptation import Adaptation, make_filters_trainable
+from workflow.backends.embedded.adaptation import Adaptation
 from workflow.backends.embedded.state import SafeCheckpointIO
 from workflow.config import ParallelConfig, TrainConfig
 from workflow.dataset.bases import TokenBases
@@ -22,6 +22,7 @@ from workflow.errors import GateError
 from workflow.gates import GateLog
 from workflow.striped_hyena import StripedHyena2, load_checkpoint
 from workflow.striped_hyena.adapters import add_lora
+from workflow.striped_hyena.poles import make_filters_trainable
 from workflow.striped_hyena.tokens import pad
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from workflow.annotation.table import write_empty_annotation
 from workflow.dataset.bases import TokenBases
 from workflow.dataset.documents import Documents
 from workflow.dataset.megatron import TokenFile, paths_of, write_index
@@ -81,4 +82,5 @@ def prepared(tmp_path: Path) -> Path:
     regions = pd.DataFrame(REGIONS, columns=["seqid", "start", "end", "split"]).assign(group="g")
     regions.to_parquet(folder / "split.parquet", index=False)
     write_window_set(folder, "genic", WINDOWS, weigh=True)
+    write_empty_annotation(folder / "annotation.parquet")
     return folder

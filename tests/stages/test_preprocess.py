@@ -71,7 +71,7 @@ def test_regions_alone_have_the_names_of_always(context: StageContext) -> None:
     counts = preprocess(context)
     expected = {f"cane.1_byte-level_{split}{suffix}" for split in SPLITS for suffix in (".bin", ".idx")}
     expected |= {f"{split}.fa" for split in SPLITS}
-    expected |= {"documents.parquet", "preprocess_config.yaml", "training_data_config.yaml"}
+    expected |= {"documents.parquet", "genetic_codes.json", "preprocess_config.yaml", "training_data_config.yaml"}
     assert {path.name for path in context.out.iterdir()} == expected
     assert [entry["dataset_weight"] for entry in entries_of(context.out)] == [1.0, 1.0, 1.0]
     assert (context.out / "train.fa").read_text().startswith(">chr1:1-11\nCGTacgtRYN\n>chr10:0-30\n")

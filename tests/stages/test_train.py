@@ -2,12 +2,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
+import yaml
 
+from tests.dataset.conftest import write_token_file
 from tests.stages.conftest import Configure
 from workflow.artifacts import read_manifest
+from workflow.backends.embedded.work import tell_codons
 from workflow.config import Config
-from workflow.errors import GateError
+from workflow.errors import GateError, InputError
 from workflow.pipeline import Run
 
 FEW = ("train.steps=2", "train.validate_every=2", "train.batch_size=2", "train.validation_samples=2")
@@ -69,6 +73,7 @@ ALL = "stage=[prepare,preprocess,convert,train]"
         ("train.batch_size=8", "parallel.devices=2", "parallel.strategy=fsdp", "train.activation_checkpointing=true"),
         ("train.batch_size=16", f"train.tokens={150 * 16 * 1024 + 9}"),
         ("train.batch_size=16", "train.batch_ramp_start=16"),
+        ("train.batch_size=16", "train.codon.genetic_code=11"),
     ],
 )
 def test_how_a_step_is_cut_into_passes_and_processes_is_no_other_training(
@@ -93,6 +98,25 @@ def test_what_makes_it_another_training(configure: Configure, other: tuple[str, 
     found = fingerprint_of(configure(ALL, *other))
     assert found != fingerprint_of(configure(ALL, "train.batch_size=16"))
     assert (found == fingerprint_of(ramp)) == (other[1:] == ("train.accumulate=4", "train.batch_ramp=0.1"))
+
+
+def test_codon_objectives_are_other_trainings(configure: Configure) -> None:
+    mixed = (ALL, "windows=genes", "mixture=codons")
+    asked = ((), ("train.objective=codon_hxe",), ("train.objective=codon_hxe", "train.codon.alpha=0.4"))
+    assert len({fingerprint_of(configure(*mixed, *more)) for more in asked}) == len(asked)
+
+
+def test_coding_sequences_that_are_not_there_are_asked_for(configure: Configure, tmp_path: Path) -> None:
+    """No gene lies in the train split: the mixture of that split is without its coding sequences."""
+    write_token_file(tmp_path / "x_train", [b"ACGTACGT"])
+    rows = pd.DataFrame([("x_train", "regions", "chr1", 0)], columns=["file", "set", "seqid", "tag"])
+    rows.to_parquet(tmp_path / "documents.parquet")
+    entry = {"dataset_prefix": "x_train", "dataset_split": "train", "dataset_weight": 1.0}
+    (tmp_path / "training_data_config.yaml").write_text(yaml.safe_dump([entry]))
+    (tmp_path / "genetic_codes.json").write_text("{}")
+    config = configure(ALL, "windows=genes", "mixture=codons", "train.objective=codon_hxe")
+    with pytest.raises(InputError, match="no document of cds in train has a whole codon"):
+        tell_codons(config, tmp_path)
 
 
 def test_a_run_with_another_seed_of_training_has_the_same_data(configure: Configure) -> None:

@@ -80,5 +80,7 @@ def test_small_shifts_survive_bfloat16_weights(model: StripedHyena2, tmp_path: P
 def test_names_that_match_no_layer_are_refused(model: StripedHyena2, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="linear_qkv; use Wqkv, l1, l2, l3, out_filter_dense, out_proj, projections"):
         add_lora(model, rank=4, alpha=8, dropout=0.0, targets=["Wqkv", "linear_qkv"])
+    with pytest.raises(InputError, match=r"^classify\.lora\.targets names no layer"):
+        add_lora(model, rank=4, alpha=8, dropout=0.0, targets=["none"], key="classify.lora")
     with pytest.raises(InputError, match="holds no adapter"):
         load_adapter(model, tmp_path, merge=True)

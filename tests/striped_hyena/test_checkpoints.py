@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from tests.striped_hyena.conftest import SMALL, Vortex
-from workflow.backends.embedded.adaptation import make_filters_trainable
 from workflow.errors import InputError
 from workflow.striped_hyena import StripedHyena2, load_checkpoint, save_checkpoint
 from workflow.striped_hyena.checkpoints import inspect_checkpoint
+from workflow.striped_hyena.poles import make_filters_trainable
 
 
 def published(vortex: Vortex, path: Path, **changes: object) -> Path:

@@ -7,12 +7,14 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from workflow.artifacts import read_json, write_json
 from workflow.backends.base import ModelFiles, Prompt, SequenceSet, Workplace
 from workflow.backends.embedded.device import open_device
 from workflow.backends.embedded.places import BEST, WEIGHTS
+from workflow.backends.embedding import plan_embedding
 from workflow.checkpoints import fp8_scales, load_model
 from workflow.config import BackendConfig, Config
 from workflow.console import say
@@ -21,6 +23,7 @@ from workflow.gates import GateLog
 from workflow.preflight import check_context
 from workflow.striped_hyena import PRESETS, StripedHyena2, load_checkpoint, save_checkpoint
 from workflow.striped_hyena.checkpoints import inspect_checkpoint
+from workflow.striped_hyena.embedding import embedding_rows
 from workflow.striped_hyena.fp8 import emulate_fp8
 from workflow.striped_hyena.generation import Generated, Sampling, generate
 from workflow.striped_hyena.scoring import SequenceScore, score_sequences
@@ -73,9 +76,10 @@ class LocalBackend:
         # Lightning takes seconds to import, which a process that scores need not spend.
         from workflow.backends.embedded import processes
         from workflow.backends.embedded.training import conclude, make_ready
-        from workflow.backends.embedded.work import open_samples, take_part
+        from workflow.backends.embedded.work import open_samples, take_part, tell_codons
 
         samples = open_samples(config, tokens)
+        codons = tell_codons(config, tokens)
         median_length = check_context(config, gates, samples.lengths, "training samples")
         make_ready(out)
         with open_tracker(config, out) as tracker:
@@ -83,12 +87,19 @@ class LocalBackend:
                 processes.train(processes.Job(config, base, tokens, out, gates.as_records()), gates, self.place)
             else:
                 take_part(config, base, tokens, out, gates, tracker)
-        return conclude(out, samples, config.step_plan) | {"median_sample_length": median_length}
+        return conclude(out, samples, config.step_plan) | {"median_sample_length": median_length} | codons
 
     def score(self, config: Config, model: ModelFiles, sequences: SequenceSet) -> Iterator[SequenceScore]:
         """Per-base log-probabilities, in order."""
         loaded = self._model(model, config.predict.precision)
         return score_sequences(loaded, sequences, batch_tokens=config.predict.batch_tokens)
+
+    def embed(self, config: Config, model: ModelFiles, sequences: SequenceSet) -> Iterator[np.ndarray]:
+        """Embeddings in order, as rows (rows, layers, width · readings) float32."""
+        plan, loaded = plan_embedding(config), self._model(model, config.predict.precision)
+        return embedding_rows(
+            loaded, sequences, plan.reader, layers=plan.layers, batch_tokens=config.embed.batch_tokens
+        )
 
     def generate(self, config: Config, model: ModelFiles, prompts: Sequence[Prompt]) -> Iterator[Generated]:
         """Continuations in order; neighbours of equal length share a batch."""

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 
 from omegaconf import MISSING
 
 from workflow.config.backend import PRECISIONS
 from workflow.config.checks import require, require_choice, require_positive, require_share
 from workflow.config.steps import StepPlan
+
+#: NCBI's numbers of the genetic codes (https://www.ncbi.nlm.nih.gov/Taxonomy/Utils/wprintgc.cgi).
+GENETIC_CODES = (*range(1, 7), *range(9, 17), *range(21, 34))
 
 
 @dataclass
@@ -72,6 +77,64 @@ class LoraConfig:
 
 
 @dataclass
+class CodonConfig:
+    """Settings of the objectives that know of codons (`workflow.striped_hyena.codons`).
+
+    Attributes
+    ----------
+    alpha : float
+        `codon_hxe`: how much less a deeper level of the hierarchy counts, e^(−alpha·depth); 0 for the plain NLL.
+    beta : float
+        `codon_soft`: how sharp the soft labels are, exp(−beta·d / d_max).
+    hierarchy : str
+        `standard`: by the genetic code. `random`: a control with the same tree and its codons shuffled by `train.seed`.
+    head : str
+        `codon_hxe`: `box` reads the codons from the predictions of bases (exact but for Leu, Ser, Arg and stop, whose
+        codons differ in their first two bases as well); `exact` trains a head of 64 codons beside them, as
+        `codon_soft` does always.
+    weight : float
+        Of the codon head's loss beside the NLL of bases.
+    genetic_code : int
+        NCBI's number, for sequences of which the annotation gives no `transl_table`. It is about the data, and may be
+        given with the plain NLL too.
+    """
+
+    alpha: float = 0.2
+    beta: float = 15.0
+    hierarchy: str = "standard"
+    head: str = "box"
+    weight: float = 1.0
+    genetic_code: int = 1
+
+    def __post_init__(self) -> None:
+        require(0 <= self.alpha < math.inf, f"train.codon.alpha={self.alpha} must not be negative")
+        require_positive("train.codon", self, "beta", "weight")
+        require_choice("train.codon.hierarchy", self.hierarchy, ("standard", "random"))
+        require_choice("train.codon.head", self.head, ("box", "exact"))
+        numbers = ", ".join(map(str, GENETIC_CODES))
+        require(
+            self.genetic_code in GENETIC_CODES,
+            f"train.codon.genetic_code={self.genetic_code} is none of NCBI's: use one of {numbers}",
+        )
+
+    def refuse_unread(self, objective: str) -> None:
+        """Refuse what an objective does not read: two runs would look different and be the same."""
+        read = {
+            "nll": set[str](),
+            "codon_soft": {"beta", "hierarchy", "weight"},
+            "codon_hxe": {"alpha", "hierarchy", "head"} | ({"weight"} if self.head == "exact" else set[str]()),
+        }[objective]
+        with_box = " and train.codon.head=box" if objective == "codon_hxe" else ""
+        for setting in fields(self):
+            value = getattr(self, setting.name)
+            require(
+                setting.name in read | {"genetic_code"} or value == setting.default,
+                f"train.codon.{setting.name}={value} is not read with train.objective={objective}{with_box}: leave it "
+                "out, or choose an objective that reads it",
+            )
+
+
+@dataclass
 class TrainConfig:
     """How the model is trained.
 
@@ -111,6 +174,11 @@ class TrainConfig:
         Weight in the loss of soft-masked (lower-case) bases; Evo2 was trained with 0.1.
     activation_checkpointing : bool
         Recompute each block in the backward pass: half the memory for a third more time.
+    objective : str
+        What is minimised: `nll` of bases; or beside it, where a sample is of a coding sequence in frame, `codon_hxe`
+        (hierarchical cross-entropy) or `codon_soft` (soft labels).
+    codon : CodonConfig
+        Settings that the objective does not read are refused.
     """
 
     method: str = MISSING
@@ -135,9 +203,12 @@ class TrainConfig:
     repeat_weight: float = 0.1
     activation_checkpointing: bool = False
     lora: LoraConfig = field(default_factory=LoraConfig)
+    objective: str = "nll"
+    codon: CodonConfig = field(default_factory=CodonConfig)
 
     def __post_init__(self) -> None:
         require_choice("train.method", self.method, ("lora", "full", "scratch", "none"))
+        require_choice("train.objective", self.objective, ("nll", "codon_hxe", "codon_soft"))
         require_choice("train.precision", self.precision, PRECISIONS)
         counts = ("context_length", "steps", "batch_size", "accumulate", "validate_every", "validation_samples")
         require_positive("train", self, *counts, "clip")
@@ -147,6 +218,49 @@ class TrainConfig:
         require(self.learning_rate >= 0, f"train.learning_rate={self.learning_rate} must not be negative")
         given = [key for key in ("tokens", "batch_ramp_start", "early_stopping") if getattr(self, key) is not None]
         require_positive("train", self, *given)
+        self.codon.refuse_unread(self.objective)
+        if self.reads_codons:
+            asked = f"train.objective={self.objective}"
+            require(self.method != "none", f"{asked} trains, train.method=none does not: use train=lora or train=full")
+            require(self.context_length >= 3, f"{asked} needs samples of 3 bases: train.context_length is smaller")
+            require(
+                self.reverse_complement < 1,
+                f"{asked}: with train.reverse_complement=1 every sample is read from the other strand, and no codon is "
+                "in frame; use a smaller one",
+            )
+
+    @property
+    def reads_codons(self) -> bool:
+        """Whether the objective knows of codons."""
+        return self.objective != "nll"
+
+    def coding_sets(self, backend: str, kinds: Mapping[str, str]) -> list[str]:
+        """The sets of coding sequences that a codon objective reads; none with the plain NLL.
+
+        Parameters
+        ----------
+        backend : str
+        kinds : mapping
+            Kind of each window set of the mixture.
+
+        Raises
+        ------
+        InputError
+            The backend has no such objective, or the mixture no coding sequences.
+        """
+        if not self.reads_codons:
+            return []
+        asked = f"train.objective={self.objective}"
+        require(
+            backend == "local", f"{asked} is of backend=local: NVIDIA's tools minimise the NLL; use train.objective=nll"
+        )
+        coding = [name for name, kind in kinds.items() if kind == "cds"]
+        require(
+            bool(coding),
+            f"{asked} needs coding sequences in the mixture: use windows=genes mixture=codons, or give a window set of "
+            "kind cds a weight in mixture.weights",
+        )
+        return coding
 
     def plan(self, copies: int) -> StepPlan:
         """The samples of every step, with `copies` processes that each train on samples of their own.

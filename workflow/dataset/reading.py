@@ -30,17 +30,31 @@ def open_split(folder: Path, split: str, lineage_spacing: int) -> tuple[list[Tok
     InputError
         The folder is incomplete, or a token file is damaged.
     """
+    files, weights = [], []
+    for prefix, weight in token_files(folder, split):
+        tokens = TokenFile(prefix)
+        files.append(TokenBases(tokens, _tags(folder, tokens), lineage_spacing))
+        weights.append(weight)
+    return files, weights
+
+
+def token_files(folder: Path, split: str) -> list[tuple[Path, float]]:
+    """The prefixes of a split's token files, with their weights, in the order of the training configuration.
+
+    Raises
+    ------
+    InputError
+        The folder is incomplete.
+    """
     for needed in (folder / TRAINING_CONFIG, folder / "documents.parquet"):
         if not needed.exists():
             raise InputError(f"{needed} does not exist: run stage=preprocess first")
     entries = yaml.safe_load((folder / TRAINING_CONFIG).read_text(encoding="utf-8"))
-    files, weights = [], []
-    for entry in entries:
-        if entry["dataset_split"] == DATASET_SPLIT[split]:
-            tokens = TokenFile(folder / Path(entry["dataset_prefix"]).name)
-            files.append(TokenBases(tokens, _tags(folder, tokens), lineage_spacing))
-            weights.append(float(entry["dataset_weight"]))
-    return files, weights
+    return [
+        (folder / Path(entry["dataset_prefix"]).name, float(entry["dataset_weight"]))
+        for entry in entries
+        if entry["dataset_split"] == DATASET_SPLIT[split]
+    ]
 
 
 def _tags(folder: Path, tokens: TokenFile) -> np.ndarray:

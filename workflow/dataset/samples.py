@@ -150,27 +150,37 @@ class _FilePlan:
 def validation_samples(
     files: Sequence[TokenBases], weights: Sequence[float], *, context_length: int, count: int
 ) -> list[np.ndarray]:
-    """At most `count` evenly spaced, non-overlapping stretches of `context_length` bases (fewer at a document's end).
-
-    Each file gives its share of them, as in training, but no more than it has.
+    """The bases at `validation_places`.
 
     Returns
     -------
     list of ndarray
         Each uint8 ASCII, case kept, with the tags among the bases.
     """
+    places = validation_places(files, weights, context_length=context_length, count=count)
+    return [files[place.file].read(place.document, place.start, place.start + place.length) for place in places]
+
+
+def validation_places(
+    files: Sequence[TokenBases], weights: Sequence[float], *, context_length: int, count: int
+) -> list[Sample]:
+    """At most `count` evenly spaced, non-overlapping stretches of `context_length` bases (fewer at a document's end).
+
+    Each file gives its share of them, as in training, but no more than it has.
+    """
     places = [-(-file.counts // context_length) for file in files]
     mean_lengths = [file.counts.sum() / held.sum() for file, held in zip(files, places, strict=True)]
     asked = Blend(np.array(weights) / mean_lengths).counts(count).tolist()
-    samples = []
-    for file, held, wanted in zip(files, places, asked, strict=True):
+    chosen = []
+    for which, (file, held, wanted) in enumerate(zip(files, places, asked, strict=True)):
         last = np.cumsum(held)
         numbers = np.linspace(0, last[-1] - 1, min(wanted, int(last[-1]))).round().astype(int)
         for number in np.unique(numbers):
             document = int(np.searchsorted(last, number, side="right"))
             start = int(number - (last[document] - held[document])) * context_length
-            samples.append(file.read(document, start, min(start + context_length, int(file.counts[document]))))
-    return samples
+            length = min(context_length, int(file.counts[document]) - start)
+            chosen.append(Sample(which, document, start, length, reverse=False))
+    return chosen
 
 
 def _length_of_union(starts: np.ndarray, ends: np.ndarray) -> int:

@@ -9,9 +9,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import yaml
 
-from workflow.artifacts import read_json, write_text
+from workflow.artifacts import read_json, write_json, write_text
 from workflow.config import SPLITS, GenomeConfig, MixtureConfig
 from workflow.console import Progress, say
+from workflow.dataset.codons import GENETIC_CODES, genetic_codes
 from workflow.dataset.documents import read_documents, read_index, values_of
 from workflow.dataset.lineage import Lineages, read_lineage
 from workflow.dataset.mixture import Mixture, PartName, parts_of, plan_mixture
@@ -33,7 +34,7 @@ def preprocess(context: StageContext) -> dict[str, object]:
     whole regions; with `_copies{n}` where the windows of a set have different weights), and `{set}_{split}.fa`
     with the same records; `documents.parquet` (file, set, split, document, sequence_id, seqid, start, end,
     strand, group, tag: tokens of the lineage tag), which leads from a token back to the genome;
-    `preprocess_config.yaml` and `training_data_config.yaml`.
+    `genetic_codes.json`; `preprocess_config.yaml` and `training_data_config.yaml`.
 
     Raises
     ------
@@ -46,6 +47,7 @@ def preprocess(context: StageContext) -> dict[str, object]:
     weights = config.mixture.shares
     mixture = plan_mixture(prepared, weights)
     lineages = _lineages(config.genome, config.mixture, prepared)
+    write_json(out / GENETIC_CODES, genetic_codes(prepared / "annotation.parquet"))
     writers: dict[PartName, PartWriter] = {}
     with pq.ParquetWriter(out / "documents.parquet", SCHEMA) as table:
         for name in weights:

@@ -9,14 +9,16 @@ import pytest
 from Bio.Seq import Seq
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from evaluation.artefacts.sequences import encode
 from evaluation.baselines.markov import MarkovModel
 from evaluation.generation.annotated import CodingSequences, read_coding_sequences
-from evaluation.generation.coding import CODONS, amino_acids, measure_coding, relative_usage
+from evaluation.generation.coding import measure_coding, relative_usage
 from evaluation.generation.frames import codon_counts, codon_number, longest_open_stretch, stop_codons
 from evaluation.generation.intervals import Resampling
 from evaluation.generation.samples import Samples
+from evaluation.per_base.genetic_code import CODONS, amino_acids
 from tests.evaluation.generation.conftest import random_dna, write_genome
 from tests.evaluation.generation.test_alignment import coding, random_protein
 from workflow.artifacts import InputError
@@ -147,3 +149,34 @@ def test_coding_of_groups(make_samples: Callable[..., Samples], markov: MarkovMo
     usage = found.usage.set_index("codon")
     assert usage.loc["GCT", ["cds", "base"]].tolist() == [4, 4]
     assert len(usage) == 61
+    # Base composition alone gives less than the genes' own choice among synonymous codons.
+    assert found.correlation["base"].low > 0.9 > 0.75 > found.shuffled_correlation["base"].high
+    assert found.distance["base"].high < found.shuffled_distance["base"].low
+
+
+def test_correlation_of_usage_is_that_of_scipy(make_samples: Callable[..., Samples], markov: MarkovModel) -> None:
+    resampling = Resampling(50, 0.95, 0)
+    counts = np.random.default_rng(0).integers(1, 90, 64).astype(float)
+    # Glycine is missing in what was written: it counts for neither.
+    acids = amino_acids(11)
+    written = [[random_coding(120, seed, acids)] for seed in range(4)]
+    found = measure_coding(make_samples({"base": written}), CodingSequences(counts, 9, 11), markov, resampling)
+    table = found.usage[found.usage.groupby("amino_acid")["codon"].transform("size") > 1]
+    assert table["base"].isna().sum() == 4
+    defined = table.dropna()
+    expected = stats.pearsonr(defined["cds"], defined["base"]).statistic
+    assert found.correlation["base"].estimate == pytest.approx(expected)
+    assert found.correlation["base"].defined
+
+
+def test_no_long_frame_has_no_usage(make_samples: Callable[..., Samples], markov: MarkovModel) -> None:
+    samples = make_samples({"base": [["ACGT"], ["TTTT"]]})
+    found = measure_coding(samples, CodingSequences(np.ones(64), 9, 1), markov, Resampling(20, 0.95, 0))
+    for values in (found.distance, found.correlation, found.shuffled_distance, found.shuffled_correlation):
+        assert np.isnan(values["base"].estimate)
+
+
+def random_coding(codons: int, seed: int, acids: np.ndarray) -> str:
+    """Codons but those of glycine and stop."""
+    allowed = [codon for codon, acid in zip(CODONS, acids, strict=True) if acid not in "G*"]
+    return "".join(np.random.default_rng(seed).choice(allowed, codons))

@@ -31,6 +31,12 @@ def shard(model: StripedHyena2 | PeftModel, mesh: DeviceMesh) -> None:
     fully_shard(model, mesh=mesh)
 
 
+def shard_whole(module: nn.Module, mesh: DeviceMesh) -> None:
+    """Spread the parameters of a module that is called by itself over a mesh; once."""
+    if not isinstance(module, FSDPModule):
+        fully_shard(module, mesh=mesh)
+
+
 def gathered(tensors: Mapping[str, Tensor], keep: bool) -> dict[str, Tensor]:
     """Tensors as they are as a whole, in main memory; all processes have to ask for them.
 

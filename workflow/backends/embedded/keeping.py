@@ -10,18 +10,19 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import Callback
 from peft import PeftModel
+from safetensors.torch import save_file
 
 from workflow.artifacts import publish, read_json, write_json
 from workflow.backends.embedded.adaptation import Adaptation
 from workflow.backends.embedded.fsdp import gathered, trained_weights
-from workflow.backends.embedded.places import BEST, STATE
+from workflow.backends.embedded.places import BEST, CODON_HEAD, STATE
 from workflow.backends.embedded.state import SafeCheckpointIO
 from workflow.backends.training_gates import check_adapters_move, check_finite
 from workflow.config import TrainConfig
 from workflow.console import Progress
 from workflow.gates import GateLog
-from workflow.striped_hyena.adapters import adapter_shifts
 from workflow.striped_hyena.checkpoints import published_weights, save_weights
+from workflow.striped_hyena.codons import HeadObjective
 from workflow.striped_hyena.model import StripedHyena2
 
 #: Steps from one stream of random numbers to that of the next process.
@@ -63,7 +64,7 @@ class Keeper(Callback):
         """Take up what the state held."""
         if self._progress is not None and trainer.global_step:
             self._progress.skip(trainer.global_step)
-            cast(Adaptation, pl_module).bases_seen = self.kept["bases_seen"]
+            cast(Adaptation, pl_module).go_on(self.kept["bases_seen"], self.kept.get("codon_bases_seen", 0))
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Seed what is random in this stretch; processes differ, as they have different samples."""
@@ -81,15 +82,18 @@ class Keeper(Callback):
         if trainer.global_step == self.kept.get("step"):
             return  # After a restart Lightning ends the stretch once more whose end was saved.
         adaptation = cast(Adaptation, pl_module)
-        check_adapters_move(adapter_shifts(adaptation.model), self.gates, trainer.global_step)
+        check_adapters_move(adaptation.shifts(), self.gates, trainer.global_step)
         loss = float(trainer.callback_metrics["val_loss"])
         check_finite(loss, self.gates, trainer.global_step, "validation")
         if loss < self.kept["best_loss"]:
             self.kept |= {"best_loss": loss, "best_step": trainer.global_step}
-            save_trained(adaptation.model, self.folder / BEST, writes=trainer.is_global_zero)
+            head = adaptation.codons if isinstance(adaptation.codons, HeadObjective) else None
+            save_trained(adaptation.model, self.folder / BEST, writes=trainer.is_global_zero, head=head)
         finished = trainer.should_stop or trainer.global_step >= self.settings.steps
         self.kept |= {"step": trainer.global_step, "bases_seen": adaptation.bases_seen, "finished": finished}
-        self.kept["trainable_parameters"] = sum(p.numel() for p in trained_weights(adaptation.model).values())
+        if adaptation.codons is not None:
+            self.kept["codon_bases_seen"] = adaptation.codon_bases_seen
+        self.kept["trainable_parameters"] = sum(p.numel() for p in trained_weights(adaptation).values())
         self.kept["gates"] = self.gates.as_records()
         trainer.save_checkpoint(self.folder / STATE)
 
@@ -105,19 +109,26 @@ def kept_in(state: Path) -> dict[str, Any]:
     return kept
 
 
-def save_trained(model: StripedHyena2 | PeftModel, folder: Path, writes: bool = True) -> None:
+def save_trained(
+    model: StripedHyena2 | PeftModel, folder: Path, writes: bool = True, head: HeadObjective | None = None
+) -> None:
     """Write the adapter in peft's format, or all weights as `model.safetensors`.
 
     Parameters
     ----------
     writes : bool
         Whether this process does; where each has a part of the weights, the others have to call this too.
+    head : HeadObjective, optional
+        Its codon head is written as `codon_head.safetensors` (`weight` (64, width), `bias`).
     """
     weights = trained_weights(model) if isinstance(model, PeftModel) else published_weights(model)
     weights = gathered(weights, keep=writes)
+    of_head = gathered(dict(head.head.named_parameters()), keep=writes) if head is not None else {}
     if not writes:
         return
     with publish(folder) as out:
+        if of_head:
+            save_file(of_head, out / CODON_HEAD)
         if isinstance(model, PeftModel):
             model.save_pretrained(str(out), safe_serialization=True, state_dict=weights)
             (out / "README.md").unlink(missing_ok=True)

@@ -35,8 +35,9 @@ from workflow.backends.embedded.state import SafeCheckpointIO
 from workflow.backends.metric_log import read_tensorboard
 from workflow.backends.training_gates import check_first_validation_loss
 from workflow.config import ParallelConfig, StepPlan, TrainConfig
+from workflow.dataset.codons import Coding
 from workflow.dataset.samples import TrainingSamples
-from workflow.errors import GateError
+from workflow.errors import GateError, InputError
 from workflow.gates import GateLog
 from workflow.striped_hyena.model import StripedHyena2
 
@@ -61,6 +62,7 @@ def fit(
     folder: Path,
     gates: GateLog,
     log: MetricLog | None = None,
+    coding: Coding | None = None,
 ) -> None:
     """Train, or go on with the training that `folder` holds; in each of several processes, where there are.
 
@@ -75,6 +77,8 @@ def fit(
         `cpu` or `gpu`.
     log : MetricLog, optional
         Gets the metrics too; of the first process alone.
+    coding : Coding, optional
+        The coding sequences among the samples: with a codon objective.
 
     Raises
     ------
@@ -88,7 +92,7 @@ def fit(
         return
     plan = config.plan(parallel.processes)
     adaptation = Adaptation(model, config, gates, log)
-    batches = Batches(samples, validation, config, plan)
+    batches = Batches(samples, validation, config, plan, coding)
     trainer = _trainer(config, plan, parallel, accelerator, folder, Keeper(folder, config, gates))
     if state.exists():
         trainer.fit(adaptation, datamodule=batches, ckpt_path=str(state))
@@ -106,12 +110,15 @@ def conclude(folder: Path, samples: TrainingSamples, plan: StepPlan) -> dict[str
     Returns
     -------
     dict
-        Counts: steps, bases seen, share of the training bases covered, losses.
+        Counts: steps, bases seen, share of the training bases covered, losses; with a codon objective also the bases
+        seen in codons in frame, and their share.
 
     Raises
     ------
     GateError
         No validation loss was finite: there are no weights to keep.
+    InputError
+        With a codon objective no codon was seen: the training was one with the plain NLL.
     """
     metrics = read_tensorboard(folder / TENSORBOARD)
     metrics.to_parquet(folder / "metrics.parquet", index=False)
@@ -125,6 +132,15 @@ def conclude(folder: Path, samples: TrainingSamples, plan: StepPlan) -> dict[str
             "finite_loss",
         )
     validation_losses = metrics[metrics["name"] == "val_loss"]["value"]
+    in_frame = {}
+    if (seen := kept.get("codon_bases_seen")) is not None:
+        if not seen:
+            raise InputError(
+                f"the training saw no codon in frame in {kept['bases_seen']:,} bases, so that it was one with "
+                "train.objective=nll: use more train.steps, a smaller train.reverse_complement, or a larger weight of "
+                "the coding sequences in mixture.weights"
+            )
+        in_frame = {"codon_bases_seen": seen, "codon_share_seen": seen / max(kept["bases_seen"], 1)}
     return {
         "steps": kept["step"],
         "bases_seen": kept["bases_seen"],
@@ -134,6 +150,7 @@ def conclude(folder: Path, samples: TrainingSamples, plan: StepPlan) -> dict[str
         "first_validation_loss": float(validation_losses.iloc[0]),
         "best_validation_loss": kept["best_loss"],
         "best_step": kept["best_step"],
+        **in_frame,
     }
 
 
