@@ -10,6 +10,8 @@ from pathlib import Path
 from workflow.artifacts import InputError, write_text
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
+#: The last one that any run can be shown with; those after it are tutorials, which need stages of their own.
+_LAST_OF_ANY_RUN = "05"
 _KERNEL = "python3"
 #: JupyterLab's page without the scripts that it would fetch; whatever the outputs hold, a browser fetches nothing.
 _OFFLINE = """
@@ -100,7 +102,7 @@ def _failed(notebook: Path, cell: int, kind: str, message: str) -> InputError:
 
 
 def chosen(numbers: list[str] | None) -> list[Path]:
-    """The notebooks whose names begin with one of `numbers`, such as `03`; all of them by default.
+    """The notebooks whose names begin with one of `numbers`, such as `03`; by default those for any run, 01 to 05.
 
     Raises
     ------
@@ -113,14 +115,16 @@ def chosen(numbers: list[str] | None) -> list[Path]:
     for number in numbers or []:
         if number not in [notebook.name[:2] for notebook in notebooks]:
             raise InputError(f"there is no notebook {number}: {', '.join(notebook.stem for notebook in notebooks)}")
-    return [notebook for notebook in notebooks if numbers is None or notebook.name[:2] in numbers]
+    if numbers is None:
+        return [notebook for notebook in notebooks if notebook.name[:2] <= _LAST_OF_ANY_RUN]
+    return [notebook for notebook in notebooks if notebook.name[:2] in numbers]
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Execute the notebooks on a run; one that fails does not keep the others from being written."""
     parser = argparse.ArgumentParser(prog="python -m evaluation.notebooks", description=main.__doc__)
     parser.add_argument("run", type=Path, metavar="RUN", help="run folder, runs/NAME")
-    parser.add_argument("--only", nargs="+", metavar="NUMBER", help="numbers of notebooks, such as 03; by default all")
+    parser.add_argument("--only", nargs="+", metavar="NUMBER", help="numbers, such as 03; by default 01 to 05")
     parser.add_argument("--out", type=Path, help="folder for what is executed; by default RUN/notebooks")
     parser.add_argument("--html", action="store_true", help="also write copies for a web browser")
     given = parser.parse_args(arguments)

@@ -13,7 +13,7 @@ from evaluation.baselines import copying, markov
 from evaluation.drawing import style
 from evaluation.forgetting.changes import analyse as analyse_forgetting
 from evaluation.page import layout
-from evaluation.per_base.shared import sum_windows
+from evaluation.per_base.shared import WindowSums, sum_windows
 from evaluation.per_base.stream import Baseline
 from evaluation.runs.leaderboard import LEVEL, Leaderboard, judge, rank
 from evaluation.runs.reading import Runs, read_runs
@@ -98,21 +98,7 @@ def build(runs: Runs, out: Path, settings: Settings) -> Leaderboard:
     InputError
         The predictions cannot be scored (`evaluation.per_base.shared.sum_windows`).
     """
-    background = markov.fit_prepared(runs.prepared, settings.markov_max_order)
-    named: dict[str, Baseline] = {
-        f"Markov model of order {background.order}": background,
-        "copy from train": copying.fit(runs.prepared, background, _typical(runs.windows), settings.seed),
-    }
-    sums = sum_windows(runs.entries[0].store, {entry.label: entry.store for entry in runs.entries}, runs.windows, named)
-    board = rank(
-        sums,
-        [entry.label for entry in runs.entries],
-        {entry.label: entry.start for entry in runs.entries if entry.start is not None},
-        blocks(runs.windows, runs.sequences),
-        samples=settings.bootstrap_samples,
-        confidence=settings.confidence,
-        seed=settings.seed,
-    )
+    background, sums, board = compare(runs, settings)
     forgetting = _forgetting(runs, background, settings)
     genome = runs.entries[0].facts.genome
     verdict = judge(board, genome, settings.confidence)
@@ -151,6 +137,32 @@ def build(runs: Runs, out: Path, settings: Settings) -> Leaderboard:
     }
     write_json(out / "metrics.json", metrics)
     return board
+
+
+def compare(runs: Runs, settings: Settings) -> tuple[markov.MarkovModel, WindowSums, Leaderboard]:
+    """Score the models of several runs and the baselines on the same windows: the Markov model, sums, ranks.
+
+    Raises
+    ------
+    InputError
+        The predictions cannot be scored (`evaluation.per_base.shared.sum_windows`).
+    """
+    background = markov.fit_prepared(runs.prepared, settings.markov_max_order)
+    named: dict[str, Baseline] = {
+        f"Markov model of order {background.order}": background,
+        "copy from train": copying.fit(runs.prepared, background, _typical(runs.windows), settings.seed),
+    }
+    sums = sum_windows(runs.entries[0].store, {entry.label: entry.store for entry in runs.entries}, runs.windows, named)
+    board = rank(
+        sums,
+        [entry.label for entry in runs.entries],
+        {entry.label: entry.start for entry in runs.entries if entry.start is not None},
+        blocks(runs.windows, runs.sequences),
+        samples=settings.bootstrap_samples,
+        confidence=settings.confidence,
+        seed=settings.seed,
+    )
+    return background, sums, board
 
 
 def _too_few_samples(board: Leaderboard, settings: Settings) -> list[str]:

@@ -6,7 +6,7 @@ that variants are ranked by −Δ. Variants of one position share their referenc
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from evaluation.statistics.bootstrap import Interval
 from evaluation.statistics.correlations import correlate
 from evaluation.statistics.ranking import Ranking, ranking, ranking_by_stratum
 from evaluation.variants.baselines import kmer_scores, markov_deltas
+from evaluation.variants.distances import rank_distances
 from evaluation.variants.reading import ScoredVariants
 
 #: Fewest variants with each of the two labels, or with a measured value, in a class that is measured.
@@ -64,6 +65,8 @@ class VariantEffects:
         (positives, negatives) of the classes with fewer than `LEAST_OF_CLASS` of either.
     strands : dict
         Rank correlation of Δ on the forward strand with that on the reverse, by model; empty with one strand.
+    distances : dict
+        By model, how well distances between embeddings tell the labels apart; empty where none were measured.
     """
 
     scored: ScoredVariants
@@ -72,6 +75,7 @@ class VariantEffects:
     by_class: dict[str, Measures]
     too_small: dict[str, tuple[int, int]]
     strands: dict[str, Interval]
+    distances: dict[str, Ranking] = field(default_factory=dict)
 
     @property
     def main_model(self) -> str:
@@ -104,7 +108,9 @@ def assess(scored: ScoredVariants, markov: Baseline, samples: int, confidence: f
         measures = Measures(rankings.get(name), *values.among(classes == name))
         if measures.ranking is not None or measures.spearman:
             by_class[name] = measures
-    return VariantEffects(scored, kmer, whole, by_class, too_small, _strands(scored, options))
+    baselines = {"markov": -scored.deltas("markov")} | ({} if kmer is None else {"kmer": kmer})
+    distances = rank_distances(scored, baselines, *options)
+    return VariantEffects(scored, kmer, whole, by_class, too_small, _strands(scored, options), distances)
 
 
 def _rankings(
@@ -178,6 +184,7 @@ def metrics(effects: VariantEffects) -> dict[str, Any]:
         "strand_agreement": _numbers(effects.strands),
         "all": _measured(effects.overall),
         "by_consequence": {name: _measured(part) for name, part in effects.by_class.items()},
+        "distances": {model: {"auroc": _numbers(found.auroc)} for model, found in effects.distances.items()},
     }
 
 

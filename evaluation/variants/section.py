@@ -16,6 +16,7 @@ from evaluation.statistics.bootstrap import Interval
 from evaluation.statistics.ranking import TOP_SHARE, Ranking
 from evaluation.variants import figures
 from evaluation.variants.baselines import KMER_FLANK, STRETCH
+from evaluation.variants.distances import distance_table
 from evaluation.variants.effects import LEAST_OF_CLASS, VariantEffects
 
 _UNDEFINED = Interval(nan, nan, nan)
@@ -42,6 +43,8 @@ def section(effects: VariantEffects, labels: Mapping[str, str], confidence: floa
     """
     names = {model: model for model in effects.scored.models} | {"kmer": _KMER} | dict(labels)
     tables = [_models_table(effects, names, confidence), *_classes_tables(effects, names)]
+    if effects.distances:
+        tables.append(distance_table(effects.distances, names, effects.scored.about["layer"]))
     tables.append(_ranked_table(effects, names))
     if len(effects.scored.left_out):
         tables.append(_left_out_table(effects))

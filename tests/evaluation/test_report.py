@@ -26,6 +26,7 @@ SCORES = {
     "calibration",
     "class_distributions",
     "classes",
+    "codon_choices",
     "codon_errors",
     "composition",
     "entropy",

@@ -18,6 +18,7 @@ from workflow.genome.sequences import Genome
 from workflow.stages.context import StageContext
 from workflow.stages.variants import variants
 from workflow.striped_hyena import load_checkpoint
+from workflow.striped_hyena.embedding import embed_sequences
 from workflow.striped_hyena.scoring import score_sequences
 
 WINDOW = 160
@@ -175,3 +176,65 @@ def test_windows_longer_than_the_model_knows_are_refused(
     settings = [*saturation(tmp_path, bases * 10), f"variants.first_position={FIRST}"]
     with pytest.raises(GateError, match="gate context_length: saw 3000 bases of context in windows of variants"):
         run(prepared, *settings, "variants.window=3000")
+
+
+@pytest.mark.parametrize("strands", ["both", "forward"])
+def test_distances_are_those_of_hidden_states(prepared: Path, run: RunStage, tmp_path: Path, strands: str) -> None:
+    """Of a substitution, an insertion and a deletion, at the ends of the sequence and within it."""
+    with Genome(prepared / "prepare" / "genome.fa") as genome:
+        (seqid,) = genome.lengths
+        length = genome.lengths[seqid]
+        whole = genome.whole(seqid).tobytes().decode().upper()
+    rows = [
+        (0, 1, "A" if whole[0] != "A" else "C"),
+        (5000, 1, "ACGT"[("ACGT".index(whole[5000]) + 1) % 4]),
+        (5000, 1, "ACGT"[("ACGT".index(whole[5000]) + 2) % 4]),
+        (7001, 3, whole[7001]),
+        (7001, 1, whole[7001] + "GAT"),
+        (length - 1, 1, "A" if whole[-1] != "A" else "C"),
+    ]
+    lines = ["chromosome,position,ref,alt"]
+    lines += [f"{seqid},{at + 1},{whole[at : at + size]},{alt}" for at, size, alt in rows]
+    (tmp_path / "t.csv").write_text("\n".join(lines))
+    both = strands == "both"
+    settings = ("variants.layer=-2", f"variants.reverse_complement={both}", "predict.batch_tokens=700")
+    table, _ = run(prepared, f"variants.table={tmp_path / 't.csv'}", *settings)
+
+    model = load_checkpoint(prepared / "convert" / "model.safetensors").float()
+
+    def states(text: str) -> np.ndarray:
+        """Output of the last layer but one at each base."""
+        (found,) = embed_sequences(
+            model,
+            [np.frombuffer(text.encode(), np.uint8)],
+            layers=[len(model.blocks) - 2],
+            pooling="all",
+            batch_tokens=1,
+            chunk=1024,
+            overlap=0,
+        )
+        return found[0].astype(float)
+
+    def turned(text: str) -> str:
+        return text.translate(str.maketrans("ACGT", "TGCA"))[::-1]
+
+    for row, (at, size, alt) in zip(table.itertuples(), rows, strict=True):
+        window, cut = whole[row.window_start : row.window_end], at - row.window_start
+        place, mean = [], []
+        for allele in (whole[at : at + size], alt):
+            changed = window[:cut] + allele + window[cut + size :]
+            readings = [(changed, cut + len(allele) - 1), (turned(changed), len(changed) - 1 - cut)][: 1 + both]
+            found = [(states(text), end) for text, end in readings]
+            place.append(np.concatenate([values[end] for values, end in found]))
+            mean.append(np.concatenate([values.mean(axis=0) for values, _ in found]))
+        for what, (before, after) in {"place": place, "mean": mean}.items():
+            norm = np.linalg.norm(after - before)
+            angle = 1 - before @ after / np.linalg.norm(before) / np.linalg.norm(after)
+            assert getattr(row, f"l2_{what}_base") == pytest.approx(norm, rel=1e-3)
+            assert getattr(row, f"cosine_{what}_base") == pytest.approx(angle, rel=1e-2, abs=1e-7)
+            assert norm > 1e-3
+
+
+def test_distances_and_scores_made_elsewhere_exclude_each_other(run: RunStage, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"variants\.layer compares embeddings of a model, variants\.scores runs none"):
+        run(tmp_path, "variants.table=a.vcf", "variants.layer=1", "variants.scores=b.csv")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from workflow.config.backend import PRECISIONS
-from workflow.config.checks import require, require_choice, require_positive
+from workflow.config.checks import require, require_choice, require_positive, require_shard
 from workflow.config.genome import SPLITS
 
 
@@ -49,13 +50,7 @@ class PredictConfig:
         require_choice("predict.split", self.split, SPLITS)
         require_choice("predict.precision", self.precision, PRECISIONS)
         require_positive("predict", self, "batch_tokens", "shards")
-        if self.shard is not None:
-            require(self.shards > 1, f"predict.shard={self.shard} is a part of how many? Give predict.shards=N")
-            require(
-                0 <= self.shard < self.shards,
-                f"predict.shard={self.shard} is none of predict.shards={self.shards}: they count from 0 to "
-                f"{self.shards - 1}",
-            )
+        require_shard("predict", self.shard, self.shards)
 
 
 @dataclass
@@ -134,6 +129,9 @@ class VariantsConfig:
         Bases of the window around a variant.
     reverse_complement : bool
         Whether both strands are read.
+    layer : int or str, optional
+        Layer, by number or name as of `embed.layers`, whose embeddings of reference and alternative are compared
+        beside their likelihoods; none by default.
     scores : str, optional
         Table of scores made elsewhere, one column a model: then no model runs.
     """
@@ -154,6 +152,7 @@ class VariantsConfig:
     consequence_column: str | None = None
     window: int = 8192
     reverse_complement: bool = True
+    layer: Any = None
     scores: str | None = None
 
     def __post_init__(self) -> None:
@@ -161,6 +160,10 @@ class VariantsConfig:
         require(
             self.label_column is None or bool(self.positive and self.negative),
             "variants.label_column needs variants.positive=[…] and variants.negative=[…]: the labels to compare",
+        )
+        require(
+            self.scores is None or self.layer is None,
+            "variants.layer compares embeddings of a model, variants.scores runs none: give one of them",
         )
 
 

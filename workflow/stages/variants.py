@@ -16,6 +16,7 @@ from workflow.genome.fasta import import_fasta
 from workflow.genome.files import locate
 from workflow.genome.sequences import Genome
 from workflow.stages.context import StageContext
+from workflow.stages.distances import distances
 from workflow.stages.scoring import score_strands
 from workflow.variants.outside import read_scores
 from workflow.variants.reading import read_variants
@@ -31,12 +32,14 @@ def variants(context: StageContext) -> dict[str, object]:
 
     The score is Δ = ln P(alternative window) − ln P(reference window), in nats, the sum over all bases of the
     windows, and the mean of both strands: negative where the alternative is less likely. Of an indel, the two windows
-    have different lengths, so that each base more or less costs or saves about what a base costs on average.
+    have different lengths, so that each base more or less costs or saves about what a base costs on average. With
+    `variants.layer`, distances between the embeddings of the two windows stand beside it.
 
     Writes `variants.parquet` (variant_id, line, seqid, position 0-based, ref, alt, kind, label, positive, measured,
     consequence, window_start, window_end, left_flank and right_flank: the bases beside the allele; `delta_<model>`
-    and, of models that were run here, `delta_forward_<model>` and `delta_reverse_<model>`), `left_out.parquet`
-    (reason, variants, line of the first) and `about.json`.
+    and, of models that were run here, `delta_forward_<model>` and `delta_reverse_<model>`; with `variants.layer` the
+    columns of `workflow.stages.distances.distances`), `left_out.parquet` (reason, variants, line of the first) and
+    `about.json`.
 
     Returns
     -------
@@ -119,7 +122,10 @@ def _scored(context: StageContext, scorable: pd.DataFrame, genome: Genome) -> tu
         by_strand = {strand: total[alternative] - total[reference] for strand, total in strands.items()}
         deltas[f"delta_{model}"] = np.mean(list(by_strand.values()), axis=0)
         deltas |= {f"delta_{_DIRECTIONS[strand]}_{model}": delta for strand, delta in by_strand.items()}
-    return list(totals), pd.DataFrame(deltas)
+    table = pd.DataFrame(deltas)
+    if context.config.variants.layer is not None:
+        table = pd.concat([table, distances(context, scorable, pairs, pairs.reference)], axis=1)
+    return list(totals), table
 
 
 def _given(context: StageContext, scorable: pd.DataFrame) -> tuple[list[str], pd.DataFrame]:
@@ -144,6 +150,7 @@ def _write_about(context: StageContext, path: Path, sites: int, alleles: int, mo
         "reference_sites": sites,
         "window": config.window,
         "both_strands": config.reverse_complement,
+        "layer": config.layer,
         "scores": Path(config.scores).name if config.scores else None,
         "label": config.label_column,
         "positive": list(config.positive),

@@ -46,10 +46,39 @@ def test_a_training_that_predict_did_not_read_is_not_in_the_report(run: Path) ->
     assert "infer" in read_run(run).manifests
 
 
+def test_a_codon_objective_is_told(run: Path) -> None:
+    def trained(manifest: dict[str, Any]) -> None:
+        codon = {"alpha": 0.4, "beta": 15.0, "head": "box", "hierarchy": "random"}
+        manifest["config"]["train"] |= {"objective": "codon_hxe", "codon": codon}
+        seen = {"codon_sets": ["cds"], "codon_share_seen": 0.25, "codon_tables": {"1": 2000, "11": 1}}
+        manifest["counts"] |= seen
+
+    assert "objective" not in dict(read_run(run).lines(24, 200))["Training"]
+    edit(run / "train", trained)
+    assert dict(read_run(run).lines(24, 200))["Training"].endswith(
+        "objective codon_hxe (alpha 0.4, head box, random hierarchy) · 25.0 % of the bases seen in codons in frame · "
+        "genetic code 1 of 2,000 documents, 11 of 1 document"
+    )
+
+
 @pytest.mark.parametrize("stage", ["prepare", "convert", "train"])
 def test_generations_of_another_model_or_genome_are_left_out(run: Path, stage: str) -> None:
     edit(run / "infer", lambda manifest: manifest["identity"]["stages"].update({stage: "another"}))
     assert "infer" not in stages_of_report(run)
+
+
+@pytest.mark.parametrize("stage", ["embed", "classify"])
+def test_labelled_sequences_may_need_less_of_the_run(run: Path, stage: str) -> None:
+    read = read_json(run / "predict" / "manifest.json")["identity"]["stages"]
+    (run / stage).mkdir()
+
+    def is_there(stages: dict[str, str]) -> bool:
+        write_json(run / stage / "manifest.json", {"identity": {"stages": stages}})
+        return stage in stages_of_report(run)
+
+    assert is_there(read)
+    assert is_there({"convert": read["convert"]})
+    assert not is_there({"convert": read["convert"], "train": "another"})
 
 
 @pytest.mark.parametrize(

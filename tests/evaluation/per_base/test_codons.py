@@ -105,6 +105,8 @@ def test_genetic_code_of_an_annotation() -> None:
     table = pd.DataFrame({"type": ["CDS"] * 3 + ["gene"] * 4, "transl_table": [11, 11, 1, 2, 2, 2, 2]}, dtype=object)
     table["transl_table"] = table["transl_table"].astype("Int8")
     assert most_frequent_code(table) == 11
+    unnamed = pd.DataFrame({"type": "CDS", "transl_table": [None] * 3}).astype({"transl_table": "Int8"})
+    assert most_frequent_code(pd.concat([table, unnamed])) == 1
     assert most_frequent_code(table[table["type"] == "gene"]) == 1
     assert amino_acids(2)[CODONS.index("TGA")] == "W"
     with pytest.raises(InputError, match="transl_table 99, which is none of NCBI's"):
