@@ -15,6 +15,10 @@ from evaluation.baselines import copying, markov
 from evaluation.baselines.copying import CopyModel
 from evaluation.baselines.markov import MarkovModel
 from evaluation.browser.folder import BrowserFiles, new_tracks, write_browser
+from evaluation.classification import analysis as classification
+from evaluation.codons import clustering
+from evaluation.codons.choices import ChoiceTally, CodonChoices
+from evaluation.codons.clustering import Clustering
 from evaluation.elements import contrasts
 from evaluation.elements.contrasts import Elements
 from evaluation.experiment import analysis
@@ -28,6 +32,7 @@ from evaluation.page.text import bracketed, plural
 from evaluation.per_base.analysis import PerBaseResult, analyse
 from evaluation.per_base.classes import ClassTrack
 from evaluation.per_base.features import Features, FeatureTallies
+from evaluation.per_base.genetic_code import most_frequent_code
 from evaluation.per_base.stream import Baseline, Tally
 from evaluation.per_base.verdict import Verdict, judge
 from evaluation.preparation.reading import Preparation, read_preparation
@@ -82,7 +87,7 @@ class Findings:
 
     Attributes
     ----------
-    facts, preparation, per_base, features, verdict : objects
+    facts, preparation, per_base, features, codons, verdict : objects
         See their classes.
     predictions : dict
         Per-base predictions by model.
@@ -90,24 +95,27 @@ class Findings:
         The baselines that were fitted.
     outside : dict
         Mean probability mass outside A, C, G, T, by model.
-    forgetting, generation, variants, elements, experiment, search, browser : objects or None
-        None where the run has none.
+    codon_states, forgetting, generation, variants, elements, experiment, classification, search, browser
+        Objects; None where the run has none.
     """
 
     facts: RunFacts
     preparation: Preparation
     per_base: PerBaseResult
     features: Features
+    codons: CodonChoices
     verdict: Verdict
     predictions: dict[str, PerBaseScores]
     markov: MarkovModel
     copy: CopyModel
     outside: dict[str, float]
+    codon_states: Clustering | None
     forgetting: Forgetting | None
     generation: Generation | None
     variants: VariantEffects | None
     elements: Elements | None
     experiment: Experiment | None
+    classification: classification.Analysis | None
     search: Search | None
     browser: BrowserFiles | None
 
@@ -149,11 +157,18 @@ def collect(run: Path, out: Path, settings: Settings) -> Findings:
     copy = copying.fit(prepared, chance, typical, settings.seed)
     baselines: dict[str, Baseline] = {"markov": chance, "copy": copy}
     features = FeatureTallies(prepared, store.index, (*predictions, *baselines))
+    code = most_frequent_code(read_table(prepared / "annotation.parquet", ["type", "transl_table"]))
+    codons = ChoiceTally((*predictions, *baselines), code)
     tracks = new_tracks(run, out, predictions, list(baselines), settings.track_bin) if settings.track_bin else None
-    tallies: Sequence[Tally] = (features, tracks) if tracks else (features,)
+    tallies: Sequence[Tally] = (features, codons, tracks) if tracks else (features, codons)
     how = (settings.bootstrap_samples, settings.confidence, settings.seed)
     per_base = analyse(
-        predictions, baselines, ClassTrack(prepared), read_table(prepared / "sequences.parquet"), *how, tallies
+        predictions,
+        baselines,
+        ClassTrack(prepared, in_frame=_are_coding(facts)),
+        read_table(prepared / "sequences.parquet"),
+        *how,
+        tallies,
     )
     forgetting = changes.analyse(
         run / "predict" / "forgetting", chance, facts.organism, **settings.resampling, limit=settings.forgetting_limit
@@ -182,16 +197,19 @@ def collect(run: Path, out: Path, settings: Settings) -> Findings:
         preparation=read_preparation(prepared, facts.setting("preprocess", "mixture", "weights")),
         per_base=per_base,
         features=features.result(per_base.scores, *how),
+        codons=codons.result(*how),
         verdict=verdict,
         predictions=predictions,
         markov=chance,
         copy=copy,
         outside={model: _mass_outside(store) for model, store in predictions.items()},
+        codon_states=task("embed", lambda folder: clustering.read(folder, code, settings.seed)),
         forgetting=forgetting,
         generation=task("infer", lambda folder: generations.read(folder, prepared, chance, *how)),
         variants=task("variants", lambda folder: effects.assess(variants.read(folder), chance, *how)),
         elements=task("elements", lambda folder: contrasts.analyse(folder, chance, *how)),
         experiment=task("experiment", lambda folder: analysis.read(run, chance, *how)),
+        classification=task("classify", lambda folder: classification.analyse(folder, *how)),
         search=search_of(run, out),
         browser=None,
     )
@@ -199,6 +217,12 @@ def collect(run: Path, out: Path, settings: Settings) -> Findings:
         return findings
     title = f"{facts.run_name}: {facts.genome}"
     return Findings(**vars(findings) | {"browser": write_browser(run, out, tracks, findings.labels, title)})
+
+
+def _are_coding(facts: RunFacts) -> bool:
+    """Whether the windows that were scored are coding sequences in frame."""
+    name = facts.setting("predict", "predict", "windows")
+    return bool(facts.setting("predict", "windows", "sets", name, "kind") == "cds")
 
 
 def _stretches(index: pd.DataFrame) -> int:

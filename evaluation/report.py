@@ -11,6 +11,8 @@ from typing import Any
 import pandas as pd
 
 from evaluation.artefacts.records import Record, stage_record
+from evaluation.classification import report as classification
+from evaluation.codons import section as codons
 from evaluation.drawing import style
 from evaluation.elements import section as elements
 from evaluation.experiment import analysis as experiment
@@ -125,7 +127,7 @@ def _write_tables(findings: Findings, folder: Path) -> None:
         "elements": findings.elements.table if findings.elements else None,
         "experiment": findings.experiment.table if findings.experiment else None,
     }
-    written |= findings.features.tables()
+    written |= findings.features.tables() | codons.tables(findings.codons, findings.codon_states)
     written |= generation.files(findings.generation) if findings.generation else {}
     for name, table in written.items():
         if table is not None:
@@ -156,10 +158,12 @@ def _metrics(findings: Findings, settings: Settings) -> dict[str, Any]:
             "strength": baseline.strength,
             "validation_nll": baseline.validation_nll,
         },
+        "codons": codons.metrics(findings.codons, findings.codon_states),
         "forgetting": findings.forgetting.metrics() if findings.forgetting else None,
         "variants": variants.metrics(findings.variants) if findings.variants else None,
         "elements": elements.metrics(findings.elements) if findings.elements else None,
         "experiment": experiment.metrics(findings.experiment) if findings.experiment else None,
+        "classification": classification.metrics(findings.classification) if findings.classification else None,
         "generation": generation.metrics(findings.generation) if findings.generation else None,
         "intervals": settings.resampling,
     }

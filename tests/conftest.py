@@ -13,6 +13,24 @@ from workflow.genome.sequences import Genome
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
 
+#: Modules that take longest, the longest first. They begin before the others, so that none is left running alone.
+LONGEST = (
+    "tests/test_sweep.py",
+    "tests/backends/embedded/test_processes.py",
+    "tests/notebooks/test_execution.py",
+    "tests/launch/slurm/test_cluster.py",
+    "tests/stages/test_predict_shards.py",
+    "tests/stages/test_train.py",
+    "tests/stages/test_classify.py",
+    "tests/test_malformed.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Order the modules by how long they take, as far as that is known."""
+    rank = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.nodeid.partition("::")[0], len(rank)))
+
 
 @pytest.fixture
 def genome_of(tmp_path: Path) -> Iterator[Callable[[dict[str, str]], Genome]]:

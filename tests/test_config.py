@@ -16,8 +16,10 @@ from workflow.command import resolve
 from workflow.config import (
     STAGES,
     BackendConfig,
+    ClassifyConfig,
     Config,
     ElementsConfig,
+    EmbedConfig,
     EvaluationConfig,
     ExperimentConfig,
     GatesConfig,
@@ -159,6 +161,8 @@ def test_stages_run_in_their_order(stage: str | list[str], stages: tuple[str, ..
         "variants": VariantsConfig(table="a.vcf"),
         "elements": ElementsConfig(source="promoters"),
         "experiment": ExperimentConfig(table="a.csv", id_column="id"),
+        "embed": EmbedConfig(input="a.fa"),
+        "classify": ClassifyConfig(table="a.csv"),
     }
     assert Config(stage=stage, **tasks).stages == stages
 

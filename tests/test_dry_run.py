@@ -52,6 +52,13 @@ def test_what_a_tool_made_by_hand_is_not_taken_for_a_stage(dry: Callable[..., Ru
     assert last.startswith("# ") and last.endswith("stage=evaluate")
 
 
+def test_the_share_in_frame_is_told(dry: Callable[..., Run]) -> None:
+    asked = ("genome=athaliana_plastid", "windows=genes", "mixture=codons", "train.objective=codon_hxe")
+    told = describe(dry(*asked, "mixture.weights.cds=1.5", "train.reverse_complement=0.2"))
+    assert "codons: about 60.0% of the bases are in frame (cds with 75.0% of the mixture" in told
+    assert "in frame" not in describe(dry(*asked[:3]))
+
+
 def test_notes_are_told_once(dry: Callable[..., Run]) -> None:
     told = describe(dry("backend=nemo2", "train.reverse_complement=0.5"))
     assert told.count("nemo2 is not installed here") == 1

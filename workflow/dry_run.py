@@ -34,7 +34,7 @@ def describe(run: Run) -> str:
             *(f"  reads  {path}" for path in read),
             *(f"  runs   {line}" for line in commands),
             *(f"  note   {line}" for line in notes if line not in told),
-            f"  writes {run.folder / step.stage.name}",
+            f"  writes {run.folder / step.stage.folder(run.config)}",
         ]
         told |= set(notes)
     return "\n".join(lines)

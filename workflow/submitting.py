@@ -13,7 +13,7 @@ from itertools import groupby
 from pathlib import Path
 
 from workflow.artifacts import run_lock, write_text
-from workflow.config import Config
+from workflow.config import SHARDED, Config
 from workflow.config.launcher import LauncherConfig
 from workflow.console import say
 from workflow.errors import InputError
@@ -28,7 +28,7 @@ from workflow.provenance import mask_secrets, now
 _OWN = ("stage", "dry_run", "force", "launcher.name", "launcher.rendezvous", "launcher.node_rank")
 #: The same in the words of the shell, or of Hydra, that know them when the job runs.
 _RENDEZVOUS, _NODE_RANK = 'launcher.rendezvous="$rendezvous"', "launcher.node_rank=${oc.env:SLURM_NODEID}"
-_SHARD, _FORCE = 'predict.shard="$SLURM_ARRAY_TASK_ID"', 'force="$first"'
+_FORCE = 'force="$first"'
 
 
 @dataclass(frozen=True)
@@ -70,12 +70,13 @@ def submit_run(config: Config, arguments: Sequence[str]) -> list[Submitted]:
     ------
     InputError
         What `Run.plan` and `Run.preflight` see; a secret in the arguments; jobs of this run are still in the queue;
-        SLURM is not there or refuses a job; `predict.shard` is set.
+        SLURM is not there or refuses a job; one shard alone is asked for.
     """
-    if config.predict.shard is not None:
+    if config.shard is not None:
+        stage, number = config.shard
         raise InputError(
-            f"predict.shard={config.predict.shard} with launcher=slurm, which makes an array of all shards: leave it "
-            "out; those that are there are not made again"
+            f"{stage}.shard={number} with launcher=slurm, which makes an array of all shards: leave it out; those that "
+            "are there are not made again"
         )
     run = Run(replace(config, launcher=_launcher_in_job(config)))
     steps = [step for step in run.plan() if not step.skip]
@@ -92,11 +93,12 @@ def submit_run(config: Config, arguments: Sequence[str]) -> list[Submitted]:
     def add(need: _Need, stages: tuple[str, ...], *, tasks: int | None = None) -> None:
         own = (f"stage=[{','.join(stages)}]", f"launcher.name={run.config.launcher.name}", *rank)
         job = _job(run.folder, len(jobs), need, stages, (*given, *own), mounts, tasks)
-        jobs.append(replace(job, live=(*live, _SHARD) if tasks else live))
+        shard = f'{stages[0]}.shard="$SLURM_ARRAY_TASK_ID"'
+        jobs.append(replace(job, live=(*live, shard) if tasks else live))
 
     for need, stages in _parts(config, [step.stage.name for step in steps]):
-        if stages == ("predict",) and config.predict.shards > 1:
-            add(need, stages, tasks=config.predict.shards)
+        if len(stages) == 1 and (shards := config.shards_of(stages[0])) > 1:
+            add(need, stages, tasks=shards)
             # The shards are there: what follows puts them together.
             need = _Need()
         add(need, stages)
@@ -170,9 +172,9 @@ def _need(config: Config, stage: str) -> _Need:
     # generation.
     nodes = parallel.nodes if stage == "train" or (tools and stage != "infer") else 1
     # Each task of an array makes its shards by one process.
-    is_array = stage == "predict" and config.predict.shards > 1
+    is_array = config.shards_of(stage) > 1
     devices = 1 if is_array and not tools else config.devices_of(stage)
-    part = stage if stage in ("train", "predict") else ""
+    part = stage if stage in ("train", *SHARDED) else ""
     return _Need(computes=True, nodes=nodes, gpus=_gpus(config, devices), part=part)
 
 

@@ -174,6 +174,22 @@ class RunFacts:
             None if best is None else f"weights of step {count(best)}",
             None if length is None else f"median sample {count(length)} of at most {count(longest)} bases",
             f"peak learning rate {self.setting('train', 'train', 'learning_rate')}",
+            self._objective(counts),
+        )
+
+    def _objective(self, counts: dict[str, Any]) -> str | None:
+        """What was minimised, where it is not the plain NLL."""
+        if "codon_sets" not in counts:
+            return None
+        objective, codon = (self.setting("train", "train", key) for key in ("objective", "codon"))
+        strength = f"alpha {codon['alpha']}" if objective == "codon_hxe" else f"beta {codon['beta']}"
+        head = codon["head"] if objective == "codon_hxe" else "exact"
+        seen = counts.get("codon_share_seen")
+        codes = ", ".join(f"{code} of {plural(held, 'document')}" for code, held in counts["codon_tables"].items())
+        return _join(
+            f"objective {objective} ({strength}, head {head}, {codon['hierarchy']} hierarchy)",
+            None if seen is None else f"{percent(seen)} of the bases seen in codons in frame",
+            f"genetic code {codes}",
         )
 
     def _scoring_line(self, windows: int, typical_length: int) -> str:

@@ -9,9 +9,23 @@ from typing import Any
 from workflow.artifacts import MANIFEST, InputError, read_json, read_manifest
 
 #: In the order in which they run.
-_STAGES = ("prepare", "preprocess", "convert", "train", "predict", "infer", "variants", "elements", "experiment")
+_STAGES = (
+    "prepare",
+    "preprocess",
+    "convert",
+    "train",
+    "predict",
+    "infer",
+    "variants",
+    "elements",
+    "experiment",
+    "embed",
+    "classify",
+)
 #: Those that a report does without.
-_OPTIONAL = ("infer", "variants", "elements", "experiment")
+_OPTIONAL = ("infer", "variants", "elements", "experiment", "embed", "classify")
+#: Of these, those that may read less of the run than `predict`: sequences of their own, or the model as it was.
+_MAY_READ_LESS = ("embed", "classify")
 
 
 @dataclass(frozen=True)
@@ -66,7 +80,7 @@ def stages_of_report(run: Path) -> dict[str, Record]:
 
     A run folder may hold more: a training of other settings is kept when the run is predicted without one, and
     generations stay until they are made anew. `train` belongs to the report when `predict` read it; `infer` and the
-    tasks when they read the same model and genome as `predict`.
+    tasks when they read the same model and genome as `predict`, `embed` and `classify` as far as they read any.
 
     Raises
     ------
@@ -85,7 +99,8 @@ def stages_of_report(run: Path) -> dict[str, Record]:
     for stage in _OPTIONAL:
         if (run / stage / MANIFEST).exists():
             record = stage_record(run / stage)
-            if record.value("identity", "stages") == read_by_predict:
+            read = record.value("identity", "stages")
+            if read == read_by_predict or (stage in _MAY_READ_LESS and read.items() <= read_by_predict.items()):
                 records[stage] = record
     return {stage: records[stage] for stage in _STAGES if stage in records}
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from evaluation.artefacts.facts import RunFacts
 from evaluation.artefacts.splits import told_of_train
 from evaluation.browser.section import browser_section
+from evaluation.classification import section as classification
+from evaluation.codons import section as codons
 from evaluation.drawing import learning
 from evaluation.drawing.section import ranking_section, window_section
 from evaluation.elements import section as elements
@@ -43,6 +45,9 @@ def sections(findings: Findings, run: Path, settings: Settings) -> list[Section]
     if findings.forgetting is not None:
         parts.append(forgetting.section(findings.forgetting, labels))
     parts += features.sections(findings.features, labels)
+    parts.append(codons.section(findings.codons, labels))
+    if findings.codon_states is not None:
+        parts.append(codons.clustering_section(findings.codon_states, labels))
     parts.append(
         window_section(
             run / "prepare",
@@ -80,6 +85,8 @@ def _tasks(findings: Findings, run: Path, settings: Settings) -> list[Section]:
         parts.append(replace(part, remarks=[*([told] if told else []), *part.remarks]))
     if findings.experiment is not None:
         parts.append(experiment.section(findings.experiment, labels))
+    if findings.classification is not None:
+        parts.append(classification.report_section(findings.classification))
     if findings.generation is not None:
         parts += generation.sections(findings.generation, labels)
     return parts

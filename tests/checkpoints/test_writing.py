@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from tests.checkpoints.conftest import CONFIG, MBRIDGE, MBRIDGE_LORA, NEMO2, SAVANNA, SEQUENCES, VORTEX, logits
-from workflow.backends.embedded.adaptation import make_filters_trainable
 from workflow.checkpoints import load_model, read_weights, write_ours, write_savanna, write_vortex
 from workflow.checkpoints.converting import target_format
 from workflow.checkpoints.writing import Precision
 from workflow.errors import InputError
 from workflow.striped_hyena import PRESETS, ModelConfig, StripedHyena2, load_checkpoint, save_checkpoint
+from workflow.striped_hyena.poles import make_filters_trainable
 
 
 def same(a: StripedHyena2, b: StripedHyena2) -> None:

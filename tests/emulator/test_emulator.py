@@ -28,13 +28,13 @@ from tests.emulator.faults import KINDS
 from tests.emulator.names import from_megatron
 from workflow.backends.contracts import load_contract
 from workflow.backends.embedded import training
-from workflow.backends.embedded.adaptation import make_filters_trainable
 from workflow.config import ParallelConfig, TrainConfig
 from workflow.dataset.bases import TokenBases
 from workflow.dataset.megatron import TokenFile
 from workflow.dataset.samples import TrainingSamples, validation_samples
 from workflow.gates import GateLog
 from workflow.striped_hyena import Sampling, generate, load_checkpoint
+from workflow.striped_hyena.poles import make_filters_trainable
 
 EPOCH = "predictions__rank_0__dp_rank_0.pt"
 #: Keys, shapes and dtypes that the real tools wrote for three sequences of 10, 21 and 5 bases.

@@ -27,12 +27,13 @@ from tests.emulator.names import architecture, to_megatron
 from tests.emulator.reporting import BridgeReport, NemoReport, Report
 from tests.emulator.setting import Refused, Setting, dawdle, log
 from tests.emulator.training_plan import Plan, plan_of
-from workflow.backends.embedded.adaptation import Adaptation, make_filters_trainable
+from workflow.backends.embedded.adaptation import Adaptation
 from workflow.gates import GateLog
 from workflow.striped_hyena import StripedHyena2
 from workflow.striped_hyena.checkpoints import published_weights
 from workflow.striped_hyena.config import ModelConfig
 from workflow.striped_hyena.objectives import base_nll, base_weights
+from workflow.striped_hyena.poles import make_filters_trainable
 from workflow.striped_hyena.tokens import model_inputs, pad
 
 _LN_512 = 6.238

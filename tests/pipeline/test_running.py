@@ -29,7 +29,6 @@ from workflow.config import (
 from workflow.dry_run import describe
 from workflow.errors import GateError, InputError
 from workflow.pipeline import PIPELINE, Run
-from workflow.stages import predict
 from workflow.stages.context import StageContext
 from workflow.stages.download import download
 
@@ -259,7 +258,7 @@ def test_changed_setting_is_told(settings: Config, ran: list[str]) -> None:
         ("train", {"lora": LoraConfig(rank=4)}, "train", {"download", "prepare", "preprocess", "convert"}),
         ("predict", {"batch_tokens": 99}, "predict", set(STAGES) - {"predict", "evaluate"}),
         ("infer", {"samples": 1}, "infer", set(STAGES) - {"infer", "evaluate"}),
-        ("evaluation", {"confidence": 0.9}, "evaluate", set(STAGES) - {"evaluate"}),
+        ("evaluation", {"confidence": 0.9}, "classify", set(STAGES) - {"classify", "evaluate"}),
         ("gates", {"adapters_move": "warn"}, None, set(STAGES)),
         ("backend", {"device": "auto"}, None, set(STAGES)),
     ],
@@ -706,9 +705,11 @@ def test_a_shard_is_made_beside_a_working_run(
     settings: Config, ran: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[tuple[int | None, str]] = []
-    monkeypatch.setattr(
-        predict, "predict_shard", lambda context: made.append((context.config.predict.shard, context.fingerprint))
-    )
+
+    def make(context: StageContext) -> None:
+        made.append((context.config.predict.shard, context.fingerprint))
+
+    monkeypatch.setitem(PIPELINE, "predict", replace(PIPELINE["predict"], make_shard=make))
     before = replace(settings, stage=["prepare", "preprocess", "convert", "train"])
     folder = run(before)
     asked = replace(settings, stage="predict", predict=replace(settings.predict, shards=4, shard=2))

@@ -5,6 +5,8 @@ wrong type is refused by Hydra; what only shows in the combination of values is 
 """
 
 from workflow.config.backend import PRECISIONS, BackendConfig, ParallelConfig
+from workflow.config.classify import ClassifyConfig
+from workflow.config.embed import EmbedConfig
 from workflow.config.genome import (
     SPLITS,
     WINDOW_KINDS,
@@ -15,8 +17,8 @@ from workflow.config.genome import (
     WindowSetConfig,
 )
 from workflow.config.launcher import LauncherConfig
-from workflow.config.model import LoraConfig, ModelConfig, TrainConfig
-from workflow.config.run import STAGES, Config, GatesConfig, register_schema
+from workflow.config.model import CodonConfig, LoraConfig, ModelConfig, TrainConfig
+from workflow.config.run import SHARDED, STAGES, Config, GatesConfig, register_schema
 from workflow.config.scoring import (
     ElementsConfig,
     EvaluationConfig,
@@ -31,12 +33,16 @@ from workflow.config.tracking import TrackingConfig
 
 __all__ = [
     "PRECISIONS",
+    "SHARDED",
     "SPLITS",
     "STAGES",
     "WINDOW_KINDS",
     "BackendConfig",
+    "ClassifyConfig",
+    "CodonConfig",
     "Config",
     "ElementsConfig",
+    "EmbedConfig",
     "EvaluationConfig",
     "ExperimentConfig",
     "GatesConfig",

@@ -27,6 +27,16 @@ def require_share(section: str, settings: object, *keys: str) -> None:
         require(0 <= value <= 1, f"{section}.{key}={value} must lie between 0 and 1")
 
 
+def require_shard(section: str, shard: int | None, shards: int) -> None:
+    """Refuse a part that is none of so many."""
+    if shard is not None:
+        require(shards > 1, f"{section}.shard={shard} is a part of how many? Give {section}.shards=N")
+        require(
+            0 <= shard < shards,
+            f"{section}.shard={shard} is none of {section}.shards={shards}: they count from 0 to {shards - 1}",
+        )
+
+
 def require_name(key: str, name: str) -> None:
     """Refuse a name that could not be a file name."""
     require(

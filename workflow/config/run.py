@@ -10,6 +10,8 @@ from omegaconf import MISSING, OmegaConf
 
 from workflow.config.backend import BackendConfig, ParallelConfig
 from workflow.config.checks import require, require_choice, require_name
+from workflow.config.classify import ClassifyConfig
+from workflow.config.embed import EmbedConfig
 from workflow.config.genome import GenomeConfig, MixtureConfig, SplitConfig, WindowsConfig
 from workflow.config.launcher import LauncherConfig
 from workflow.config.model import ModelConfig, TrainConfig
@@ -36,6 +38,8 @@ STAGES = (
     "variants",
     "elements",
     "experiment",
+    "embed",
+    "classify",
     "evaluate",
 )
 
@@ -45,11 +49,16 @@ _TASKS = {
     "variants": "variants.table=FILE",
     "elements": "elements.source=promoters or elements.source=FILE.bed",
     "experiment": "experiment.table=FILE",
+    "embed": "embed.input=FILE or embed.windows=SET",
+    "classify": "classify.table=FILE to train, or classify.model=FOLDER and classify.input=FILE to label",
 }
 
 
+#: Stages whose work can be cut into parts that are made anywhere: `STAGE.shards=8 STAGE.shard=0`.
+SHARDED = ("predict", "embed")
+
 #: Stages that compute with the model.
-_COMPUTING = ("train", "predict", "infer", "variants", "elements", "experiment")
+_COMPUTING = ("train", "predict", "infer", "variants", "elements", "experiment", "embed", "classify")
 
 
 @dataclass
@@ -107,6 +116,8 @@ class Config:
     variants: VariantsConfig = field(default_factory=VariantsConfig)
     elements: ElementsConfig = field(default_factory=ElementsConfig)
     experiment: ExperimentConfig = field(default_factory=ExperimentConfig)
+    embed: EmbedConfig = field(default_factory=EmbedConfig)
+    classify: ClassifyConfig = field(default_factory=ClassifyConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     sweep: SweepConfig = field(default_factory=SweepConfig)
@@ -144,8 +155,13 @@ class Config:
                 stage not in _TASKS or self.has_work(stage),
                 f"stage={stage} has nothing to do: give {_TASKS.get(stage, '')}",
             )
+        parts = [stage for stage in SHARDED if getattr(self, stage).shard is not None]
+        require(len(parts) < 2, f"{' and '.join(f'{stage}.shard' for stage in parts)} are both set: make one at a time")
         if self.backend != MISSING:
             self._check_processes()
+        if self.train != MISSING and self.backend != MISSING:
+            kinds = {name: sets.kind for name, sets in self.windows.sets.items() if name in self.mixture.shares}
+            self.train.coding_sets(self.backend.name, kinds)
         if self.train != MISSING:
             # The one place where a budget of tokens becomes steps.
             self.train = replace(self.train, steps=self.step_plan.steps)
@@ -181,31 +197,53 @@ class Config:
         if stage == "train":
             return self.train.method != "none"
         given = {
-            "variants": self.variants.table,
-            "elements": self.elements.source,
-            "experiment": self.experiment.table,
+            "variants": self.variants.table is not None,
+            "elements": self.elements.source is not None,
+            "experiment": self.experiment.table is not None,
+            "embed": self.embed.has_work,
+            "classify": self.classify.has_work,
         }
-        return stage not in given or given[stage] is not None
+        return given.get(stage, True)
+
+    def reads(self, stage: str, earlier: str) -> bool:
+        """Whether a stage reads what an earlier one made; some do without, by what they are asked for."""
+        if stage == "embed":
+            model = "train" if self.embed.model == "adapted" else "convert"
+            return earlier in ("convert", model) or (earlier == "prepare" and self.embed.windows is not None)
+        if stage == "classify":
+            model = "train" if self.classify.base == "adapted" else "convert"
+            return not self.classify.labels_reads and earlier in ("convert", model)
+        return True
 
     def computes(self, stage: str) -> bool:
         """Whether a stage computes with the model; `variants` does not where its scores were made elsewhere."""
         return stage in _COMPUTING and not (stage == "variants" and self.variants.scores is not None)
 
+    def shards_of(self, stage: str) -> int:
+        """Parts that a stage is asked to be cut into."""
+        return int(getattr(self, stage).shards) if stage in SHARDED else 1
+
     @property
-    def predicting_processes(self) -> int:
-        """Processes of this machine that share the stage `predict`; NVIDIA's tools start their own."""
-        return self.parallel.devices if self.backend.name == "local" and self.predict.shard is None else 1
+    def shard(self) -> tuple[str, int] | None:
+        """The only part of a stage that this process makes: stage and number."""
+        asked = [(stage, number) for stage in SHARDED if (number := getattr(self, stage).shard) is not None]
+        return asked[0] if asked else None
+
+    def processes_of(self, stage: str) -> int:
+        """Processes of this machine that share a stage whose work is cut; NVIDIA's tools start their own."""
+        shared = stage in SHARDED and self.backend.name == "local" and self.shard is None
+        return self.parallel.devices if shared else 1
 
     def devices_of(self, stage: str) -> int:
         """GPUs of each machine that a stage computes on; the embedded engine spreads training and prediction alone."""
         if self.backend.name != "local" or stage == "train":
             return self.parallel.devices
-        return self.predicting_processes if stage == "predict" else 1
+        return self.processes_of(stage)
 
     @property
     def prediction_shards(self) -> int:
         """Parts that the stage `predict` makes: one a process, where no number is given."""
-        return self.predict.shards if self.predict.shards > 1 else self.predicting_processes
+        return self.predict.shards if self.predict.shards > 1 else self.processes_of("predict")
 
     @property
     def stages(self) -> tuple[str, ...]:

@@ -42,7 +42,7 @@ from workflow.pipeline.outcome import forget_failure, record_failure
 from workflow.pipeline.table import OPTIONAL, PIPELINE, Stage
 from workflow.preflight import preflight
 from workflow.registry import refresh
-from workflow.stages import convert, predict
+from workflow.stages import convert
 from workflow.stages.context import StageContext
 from workflow.tracking import log_evaluation, require_tracker
 
@@ -187,8 +187,8 @@ class Run:
         """
         steps = self.plan()
         gates = self.preflight(steps)
-        if self.config.predict.shard is not None:
-            self._make_shard(steps, gates)
+        if self.config.shard is not None:
+            self._make_shard(*self.config.shard, steps, gates)
             return
         with run_lock(self.folder, _PATIENCE_SECONDS if ATTEMPT in os.environ else 0):
             forget_failure(self.folder)
@@ -218,10 +218,10 @@ class Run:
 
     def _after(self, stage: Stage) -> list[str]:
         """Stages that `stage` reads, where the run has them."""
-        return self._applicable(stage.after)
+        return [name for name in self._applicable(stage.after) if self.config.reads(stage.name, name)]
 
     def _step(self, stage: Stage, before: dict[str, Step]) -> Step:
-        folder = self.folder / stage.name
+        folder = self.folder / stage.folder(self.config)
         manifest = read_manifest(folder) if (folder / MANIFEST).exists() else None
         known = {item["path"]: item for item in manifest["inputs"]} if manifest else {}
         inputs = describe_inputs(stage.files(self.config) if stage.files else [], known)
@@ -266,20 +266,22 @@ class Run:
             raise
         refresh(self.folder)
 
-    def _make_shard(self, steps: list[Step], gates: dict[str, GateLog]) -> None:
-        """Make one part of the predictions, beside other processes of this run: it takes no lock."""
-        shard, (step, *others) = self.config.predict.shard, steps
-        if others or step.stage.name != "predict":
-            raise InputError(f"predict.shard={shard} makes a part of one stage: use stage=predict, not {self._asked}")
+    def _make_shard(self, name: str, number: int, steps: list[Step], gates: dict[str, GateLog]) -> None:
+        """Make one part of a stage, beside other processes of this run: it takes no lock."""
+        step, *others = steps
+        if others or step.stage.name != name:
+            asked = ",".join(self.config.stages)
+            raise InputError(f"{name}.shard={number} makes a part of one stage: use stage={name}, not [{asked}]")
         if step.skip:
-            say(f"predict: skipped, {step.reason}")
+            say(f"{name}: skipped, {step.reason}")
             return
-        logs = self.folder / LOGS / "predict"
-        predict.predict_shard(self._context(step, gates["predict"], self.folder, logs, self.folder / "predict"))
+        assert step.stage.make_shard is not None
+        logs, target = self.folder / LOGS / name, self.folder / name
+        step.stage.make_shard(self._context(step, gates[name], self.folder, logs, target))
 
     def _make(self, step: Step, gates: GateLog) -> None:
         """Make a stage in the run folder, or in `shared`, where another run may have made it already."""
-        target = self.folder / step.stage.name
+        target = self.folder / step.stage.folder(self.config)
         if self.shared is None or step.stage.name not in _SHARED:
             self._run(step, gates, target)
             return

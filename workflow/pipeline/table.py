@@ -13,9 +13,11 @@ from workflow.config import Config
 from workflow.genome.files import locate
 from workflow.identity import lookup
 from workflow.stages import (
+    classify,
     convert,
     download,
     elements,
+    embed,
     evaluate,
     experiment,
     infer,
@@ -29,7 +31,7 @@ from workflow.stages import (
 from workflow.stages.context import StageContext
 
 #: Stages that a later one reads when they are there and up to date, and does without when not.
-OPTIONAL = ("infer", "variants", "elements", "experiment")
+OPTIONAL = ("infer", "variants", "elements", "experiment", "embed", "classify")
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,10 @@ class Stage:
         Whether its artefacts tell where its files lie, so that a file that was moved is another one to it.
     tidy : callable, optional
         Called with the run folder once the stage is published: deletes what was kept in case it is not.
+    place : callable, optional
+        Name of its folder in the run, where that is not its own name.
+    make_shard : callable, optional
+        Makes and publishes the one part of its work that the configuration asks for.
     """
 
     name: str
@@ -78,6 +84,12 @@ class Stage:
     tools: tuple[str, ...] = ()
     tells_paths: bool = False
     tidy: Callable[[Path], None] | None = None
+    place: Callable[[Config], str] | None = None
+    make_shard: Callable[[StageContext], None] | None = None
+
+    def folder(self, config: Config) -> str:
+        """Its folder in the run."""
+        return self.name if self.place is None else self.place(config)
 
     def settings(self, config: Config, values: dict[str, Any]) -> dict[str, Any]:
         """What it reads of the configuration, by dotted key; `values` is the configuration as plain values."""
@@ -179,6 +191,7 @@ PIPELINE = {
             train.train,
             ("train", *_PARALLEL, "backend.name", "seed"),
             ("preprocess", "convert"),
+            forecast=train.forecast,
             decisive=train.decisive,
             in_place=True,
             tools=("train_evo2",),
@@ -193,6 +206,7 @@ PIPELINE = {
             version=3,
             tools=("predict_evo2",),
             tidy=predict.remove_shards,
+            make_shard=predict.predict_shard,
         ),
         Stage(
             "infer",
@@ -226,6 +240,29 @@ PIPELINE = {
             ("prepare", "convert", "train"),
             files=_named_files("experiment.table"),
             tools=("predict_evo2",),
+        ),
+        Stage(
+            "embed",
+            embed.embed,
+            ("embed", "predict.precision", "backend.name", "seed"),
+            ("prepare", "convert", "train"),
+            files=_named_files("embed.input"),
+            forecast=embed.forecast,
+            decisive=embed.decisive,
+            tools=("predict_evo2",),
+            tidy=embed.remove_shards,
+            make_shard=embed.embed_shard,
+        ),
+        Stage(
+            "classify",
+            classify.classify,
+            ("classify", "backend.name", "seed", "evaluation.bootstrap_samples", "evaluation.confidence"),
+            ("convert", "train"),
+            files=classify.files,
+            forecast=classify.forecast,
+            decisive=classify.decisive,
+            tidy=classify.remove_state,
+            place=classify.place,
         ),
         Stage(
             "evaluate",

@@ -52,7 +52,7 @@ _RECOMPUTED_TOGETHER = {25: 5, 50: 2}
 _MOSTLY_TOGETHER = 4
 _TOGETHER_FLAG = "--activation-checkpoint-recompute-num-layers"
 #: Stages that the local backend spreads over processes.
-_IN_PROCESSES = ("train", "predict")
+_IN_PROCESSES = ("train", "predict", "embed")
 #: What a remedy may ask for.
 _MOST_GPUS = 64
 #: The patch without which LoRA on nemo2 must keep its activations.
@@ -123,6 +123,12 @@ def work_of(config: Config, stage: str) -> Work:
     """What a stage has in memory at a time."""
     if stage == "train":
         return Work(config.train.batch_size, config.train.context_length)
+    if stage == "embed":
+        length = config.embed.chunk_of(config.model.context_length)
+        return Work(max(1, config.embed.batch_tokens // length), length)
+    if stage == "classify":
+        asked = config.classify
+        return Work(asked.batch_size, asked.max_length or config.model.context_length)
     if stage != "infer":
         lengths = {"predict": config.windows.length, "variants": config.variants.window}
         length = lengths.get(stage, _SHORT)
