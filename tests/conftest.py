@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from evaluation.drawing import style
+from evaluation.page import images
 from workflow.genome.fasta import import_fasta
 from workflow.genome.sequences import Genome
 
@@ -15,9 +17,13 @@ settings.load_profile("unhurried")
 
 #: Modules that take longest, the longest first. They begin before the others, so that none is left running alone.
 LONGEST = (
+    "tests/backends/nvidia/test_end_to_end.py",
     "tests/test_sweep.py",
     "tests/backends/embedded/test_processes.py",
+    "tests/test_run.py",
     "tests/notebooks/test_execution.py",
+    "tests/evaluation/test_report.py",
+    "tests/stages/test_prepare.py",
     "tests/launch/slurm/test_cluster.py",
     "tests/stages/test_predict_shards.py",
     "tests/stages/test_train.py",
@@ -30,6 +36,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Order the modules by how long they take, as far as that is known."""
     rank = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: rank.get(item.nodeid.partition("::")[0], len(rank)))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def print_dpi() -> Iterator[int]:
+    """Resolution of figures in print. In the tests they have few pixels, since those take most of a report's time."""
+    dpi = style.PRINT_DPI
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(style, "PRINT_DPI", 60)
+        patch.setattr(images, "PAGE_DPI", tuple(coarse / 5 for coarse in images.PAGE_DPI))
+        yield dpi
 
 
 @pytest.fixture

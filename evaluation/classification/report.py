@@ -113,7 +113,7 @@ def _headline(analysis: Analysis) -> dict[str, object]:
         "best_method": best.name,
         analysis.key: bracketed(analysis.score(best.name)),
         f"{analysis.key}_{BASELINE}": bracketed(analysis.score(BASELINE)) if analysis.data.method(BASELINE) else None,
-        f"gain_over_{BASELINE}": bracketed(gain.interval, signed=True) if gain else None,
+        **({f"gain_over_{BASELINE}": bracketed(gain.interval, signed=True)} if gain else {}),
         "leaked_test_sequences": analysis.leaked,
         "verdict": judge(analysis).headline,
     }

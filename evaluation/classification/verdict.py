@@ -113,7 +113,11 @@ def _findings(analysis: Analysis) -> Iterator[str]:
     )
     trained = [m for m in data.methods if m.family == NEURAL and m.name != HEAD]
     if data.method(HEAD) is not None and trained:
-        words = {1: "is better than", -1: "is worse than", 0: "could not be shown to differ from"}
+        words = {
+            1: "is better than",
+            -1: "is worse than",
+            0: "could not be shown, corrected for all comparisons, to differ from",
+        }
         for method in trained:
             direction = _direction(analysis, method.name, HEAD)
             yield (

@@ -34,7 +34,7 @@ BASE_COLOURS = {"A": "#009E73", "C": "#0072B2", "G": "#E69F00", "T": "#D55E00"}
 SEQUENTIAL_MAP = "cividis"
 #: Inches: two columns of a journal page (180 mm).
 PAGE_WIDTH = 7.08
-_PRINT_DPI = 300
+PRINT_DPI = 300
 #: Letters of a sequence's name that an axis has room for.
 _LONGEST_NAME = 50
 
@@ -101,7 +101,7 @@ def label_positions(axes: Axes, seqid: str, bases: int) -> None:
 
 def save(figure: Figure, path: Path) -> None:
     """Write the figure as PNG with 300 dots per inch."""
-    figure.savefig(path, dpi=_PRINT_DPI)
+    figure.savefig(path, dpi=PRINT_DPI)
 
 
 def as_data_uri(path: Path) -> str:

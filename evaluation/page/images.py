@@ -9,8 +9,9 @@ from pathlib import Path
 
 from PIL import Image
 
-#: Dots per inch of a figure's file, and of its picture in the page; the coarser ones where many figures need it.
-FILE_DPI = 300
+from evaluation.drawing import style
+
+#: Dots per inch of a figure's picture in the page; the coarser ones where many figures need it.
 PAGE_DPI = (200, 150, 110, 80, 60, 40)
 _COLOURS = 256
 
@@ -21,7 +22,7 @@ def embedded(files: Iterable[Path], budget: int) -> dict[Path, str]:
     Parameters
     ----------
     files : iterable of Path
-        PNG files with `FILE_DPI` dots per inch.
+        PNG files with `style.PRINT_DPI` dots per inch.
     budget : int
         Characters that the addresses may take together. The coarsest resolution is used even where it takes more.
     """
@@ -37,7 +38,7 @@ def embedded(files: Iterable[Path], budget: int) -> dict[Path, str]:
 def _as_data_uri(path: Path, dpi: int) -> str:
     """A PNG file at another resolution, with a palette: a third of the size, and no difference that is seen."""
     with Image.open(path) as image:
-        size = [max(round(pixels * dpi / FILE_DPI), 1) for pixels in image.size]
+        size = [max(round(pixels * dpi / style.PRINT_DPI), 1) for pixels in image.size]
         small = image.convert("RGB").resize((size[0], size[1]), Image.Resampling.LANCZOS)
     # Coverage of the colours rather than their frequency: a thin line's colour is rare, and must not change.
     palette = small.quantize(_COLOURS, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)

@@ -15,6 +15,7 @@ import pytest
 from matplotlib.image import imread
 
 from evaluation import report
+from evaluation.drawing import style
 from evaluation.findings import Settings
 from evaluation.per_base.scores import UNIFORM_NLL
 from workflow.artifacts import InputError, PerBaseScores, run_lock, write_json
@@ -120,12 +121,13 @@ def test_page_stands_alone(built: Path) -> None:
     )
 
 
-def test_figures_have_print_resolution(built: Path) -> None:
+def test_figures_have_print_resolution(built: Path, print_dpi: int) -> None:
     assert {path.stem for path in (built / "figures").iterdir()} == FIGURES
-    assert imread(built / "figures" / "heatmap.png").shape[1] == pytest.approx(7.08 * 300, abs=2)
+    assert imread(built / "figures" / "heatmap.png").shape[1] == pytest.approx(7.08 * style.PRINT_DPI, abs=2)
+    assert print_dpi == 300
     header = (built / "figures" / "lengths.png").read_bytes()[:200]
     dots_per_metre = int.from_bytes(header[header.index(b"pHYs") + 4 :][:4], "big")
-    assert dots_per_metre == pytest.approx(300 / 0.0254, abs=1)
+    assert dots_per_metre == pytest.approx(style.PRINT_DPI / 0.0254, abs=1)
 
 
 def test_same_run_same_report(improved_run: Path, built: Path, tmp_path: Path) -> None:

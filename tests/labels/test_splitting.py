@@ -3,7 +3,7 @@ import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workflow.labels.splitting import divide_groups, divide_rows
+from workflow.labels.splitting import _classes_in_groups, divide_groups, divide_rows
 
 
 def _labels(sizes):
@@ -38,7 +38,27 @@ def test_a_missing_special_label_is_divided_by_the_level_above_and_seeds_differ(
 
 def test_no_group_is_divided_and_the_largest_goes_to_train():
     groups = np.repeat(np.arange(41), [600, *[10] * 40])
-    split = divide_groups(groups, 0.1, 0.2, seed=0)
+    split = divide_groups(groups, np.zeros(len(groups), int), 0.1, 0.2, seed=0)
     assert all(len(set(split[groups == group])) == 1 for group in range(41))
     assert [int((split == name).sum()) for name in ("train", "val", "test")] == [700, 100, 200]
     assert set(split[groups == 0]) == {"train"}
+
+
+def test_each_class_is_in_every_split_where_its_groups_allow_it():
+    sizes = np.random.default_rng(0).integers(1, 30, 60)
+    groups, classes = np.repeat(np.arange(60), sizes), np.repeat(np.arange(60) % 4, sizes)
+    split = divide_groups(groups, classes, 0.1, 0.1, seed=0)
+    for number in range(4):
+        shares = {name: float((split[classes == number] == name).mean()) for name in ("train", "val", "test")}
+        assert min(shares.values()) > 0.03 and abs(shares["train"] - 0.8) < 0.1
+    few = divide_groups(np.arange(3), np.zeros(3, int), 0.1, 0.1, seed=0)
+    assert sorted(few) == ["test", "train", "val"], "a class of three groups is learnt, validated and tested"
+
+
+def test_what_stands_in_one_group_alone_is_told_by_the_level_above_or_stays_in_train():
+    labels = pd.DataFrame({"genus": list("gggghhhhi"), "species": list("aabbccddd")})
+    groups = np.array([0, 0, 1, 1, 2, 2, 3, 3, 4])
+    assert (_classes_in_groups(labels, groups) == [0, 0, 0, 0, 1, 1, 6, 6, 6]).all()
+    assert (_classes_in_groups(labels[["genus"]], groups) == [0, 0, 0, 0, 1, 1, 1, 1, -1]).all()
+    split = divide_groups(groups, _classes_in_groups(labels[["genus"]], groups), 0.2, 0.2, seed=0)
+    assert split[8] == "train"

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from evaluation.drawing import style
 from tests.stages.conftest import Configure
 from workflow.artifacts import read_json, read_manifest
 from workflow.classification import neural, plain
@@ -36,8 +35,7 @@ def reads(count: int) -> pd.DataFrame:
 
 
 @pytest.fixture
-def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(style, "_PRINT_DPI", 50)  # figures are not the subject, and take longest
+def table(tmp_path: Path) -> Path:
     path = tmp_path / "reads.csv"
     reads(72).to_csv(path, index=False)
     return path

@@ -98,7 +98,7 @@ def write(path: Path, sequences: dict[str, str]) -> Path:
     return path
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20, deadline=None)
 @given(
     st.integers(1, 9),
     st.integers(0, 10_000),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -26,6 +26,8 @@ from workflow.labels.splitting import divide, divide_rows
 from workflow.labels.tables import LabelTable, read_label_table, sequences_by_id
 
 _DEFAULT_SEED = 42
+#: Classes named in a sentence.
+_MOST_NAMED = 5
 
 
 def read_labelled(config: ClassifyConfig, seed: int = _DEFAULT_SEED) -> LabelledSet:
@@ -57,6 +59,8 @@ def read_labelled(config: ClassifyConfig, seed: int = _DEFAULT_SEED) -> Labelled
         refuse_contradictions(data.labels, where)
     elif config.task == "per_base":
         refuse_wrong_lengths(data.labels, data.sequences, where)
+    if config.id_column is not None and (repeated := len(data) - len(set(data.ids))):
+        data.notes.append(f"{repeated:,} rows share their id with another row; the results tell them apart by row.")
     data = _divided(data, config, seed)
     if config.duplicates == "remove":
         data = without_duplicates(data)
@@ -201,6 +205,7 @@ def _checked(data: LabelledSet, config: ClassifyConfig) -> LabelledSet:
     if config.unseen == "refuse":
         refuse_unseen(missing)
     refuse_without_answer(data, lambda places: encoding.encode(data.labels.iloc[places]).max(axis=0) > UNKNOWN)
+    data = replace(data, notes=[*data.notes, *_untested(data, encoding)])
     if not len(missing):
         return data
     told = [
@@ -209,6 +214,22 @@ def _checked(data: LabelledSet, config: ClassifyConfig) -> LabelledSet:
     ]
     note = f"Training lacks {'; '.join(told)}: ignored in the loss, wrong in the test (classify.unseen=ignore)."
     return replace(data, notes=[*data.notes, note])
+
+
+def _untested(data: LabelledSet, encoding: LabelEncoding) -> Iterator[str]:
+    """Sentences on classes that training knows and the test does not ask for."""
+    codes = encoding.encode(data.labels.iloc[data.of("test")])
+    for place, (level, classes) in enumerate(encoding.classes.items()):
+        tested = set(codes[:, place].tolist())
+        absent = [name for number, name in enumerate(classes) if number not in tested]
+        if not absent:
+            continue
+        named = ", ".join(absent[:_MOST_NAMED]) + (", …" if len(absent) > _MOST_NAMED else "")
+        alone = " It holds one class alone, so that its scores tell nothing." if len(classes) - len(absent) == 1 else ""
+        yield (
+            f"The test has no sequence of {len(absent):,} of {len(classes):,} classes of {level} ({named}): nothing is "
+            f"said of these.{alone}"
+        )
 
 
 def _known_bases(data: LabelledSet, encoding: LabelEncoding, places: np.ndarray) -> np.ndarray:

@@ -55,15 +55,20 @@ def divide_rows(
     return split.astype(str)
 
 
-def divide_groups(groups: np.ndarray, validation_share: float, test_share: float, seed: int) -> np.ndarray:
-    """Split of each row such that no group is divided.
+def divide_groups(
+    groups: np.ndarray, classes: np.ndarray, validation_share: float, test_share: float, seed: int
+) -> np.ndarray:
+    """Split of each row such that no group is divided and each class is in every split, as far as groups allow.
 
-    Groups, the largest first and equal ones by chance, go to the split that still lacks most rows.
+    Groups, the largest first and equal ones by chance, go to the split that has least of what it is to have of their
+    classes; where splits are alike in that, of rows.
 
     Parameters
     ----------
     groups : ndarray, (n,) int
         From 0.
+    classes : ndarray, (n,) int
+        From 0; −1 for rows whose group stays in train.
     validation_share, test_share : float
     seed : int
 
@@ -71,14 +76,27 @@ def divide_groups(groups: np.ndarray, validation_share: float, test_share: float
     -------
     ndarray, (n,) str
     """
-    sizes = np.bincount(groups)
-    chance = np.random.default_rng(seed).permutation(len(sizes))
-    lacking = len(groups) * np.array([1 - validation_share - test_share, validation_share, test_share])
-    split_of = np.zeros(len(sizes), np.int64)
-    for group in np.lexsort((chance, -sizes)):
-        split_of[group] = int(lacking.argmax())
-        lacking[split_of[group]] -= sizes[group]
-    split: np.ndarray = np.array(SPLITS)[split_of[groups]]
+    classes, stays = np.maximum(classes, 0), np.bincount(groups, classes < 0) > 0
+    (group_of, class_of), counts = np.unique(np.stack([groups, classes]), axis=1, return_counts=True)
+    sizes, class_sizes = np.bincount(groups), np.bincount(classes)
+    first = np.searchsorted(group_of, np.arange(len(sizes) + 1))
+    # A class of few groups is rather tested than validated.
+    names = np.array(["train", "test", "val"])
+    shares = np.array([1 - validation_share - test_share, test_share, validation_share])
+    used = shares > 0
+    names, shares = names[used], shares[used]
+    wanted, wanted_rows = np.outer(shares, class_sizes), shares * len(groups)
+    has, has_rows = np.zeros(wanted.shape), np.zeros(len(shares))
+    chosen = np.zeros(len(sizes), np.int64)
+    for group in np.lexsort((np.random.default_rng(seed).permutation(len(sizes)), -sizes)):
+        held = slice(first[group], first[group + 1])
+        kinds, weights = class_of[held], counts[held] / class_sizes[class_of[held]]
+        filled = (has[:, kinds] / wanted[:, kinds]) @ weights / weights.sum()
+        emptiest = np.lexsort((has_rows / wanted_rows, filled.round(9)))[0]
+        chosen[group] = 0 if stays[group] else emptiest
+        has[chosen[group], kinds] += counts[held]
+        has_rows[chosen[group]] += sizes[group]
+    split: np.ndarray = names[chosen][groups]
     return split
 
 
@@ -122,12 +140,13 @@ def divide(
         found = f"classify.similarity={config.similarity} leaves {codes.max() + 1} group(s) of similar sequences"
     if codes.max() + 1 < len(SPLITS):
         raise InputError(f"{found}; train, val and test need one each: use another classify.split")
-    split = divide_groups(codes, *shares, seed)
+    split = divide_groups(codes, _classes_in_groups(labels, codes), *shares, seed)
     return split, named_groups, _notes_on_groups(codes, split, shares)
 
 
 def _notes_on_single(labels: pd.DataFrame) -> list[str]:
-    _, sizes = np.unique(_most_special(labels), return_counts=True)
+    kinds, sizes = np.unique(_most_special(labels), return_counts=True)
+    sizes = sizes[kinds >= 0]
     single = int((sizes == 1).sum())
     if not single:
         return []
@@ -152,6 +171,22 @@ def _most_special(labels: pd.DataFrame) -> np.ndarray:
         codes, kinds = pd.factorize(labels[column])
         special = np.where((special < 0) & (codes >= 0), codes + total, special)
         total += len(kinds)
+    return special
+
+
+def _classes_in_groups(labels: pd.DataFrame, groups: np.ndarray) -> np.ndarray:
+    """Number of each row's most special label that stands in several groups, (n,) int64; −1 without one.
+
+    What stands in one group alone cannot be both learnt and tested. Without columns all rows are of one class.
+    """
+    special, total = np.full(len(labels), -1 if len(labels.columns) else 0, np.int64), 0
+    for column in labels:
+        codes, kinds = pd.factorize(labels[column])
+        known = codes >= 0
+        pairs = np.unique(np.stack([codes[known], groups[known]]), axis=1)
+        several = np.bincount(pairs[0], minlength=len(kinds)) > 1
+        divisible = known & np.append(several, False)[codes]
+        special, total = np.where(divisible, codes + total, special), total + len(kinds)
     return special
 
 

@@ -330,7 +330,7 @@ class Run:
             stage.tidy(self.folder)
         if stage.name == "evaluate":
             log_evaluation(self.config, self.folder)
-        say(summary_table(f"{stage.name}: done in {seconds:.1f} s", counts))
+        say(summary_table(f"{stage.name}: done in {seconds:.1f} s, in {target}", counts))
 
     def _context(self, step: Step, gates: GateLog, out: Path, logs: Path | None, target: Path) -> StageContext:
         return StageContext(self.config, out, self.folder, gates, logs, target, step.fingerprint)

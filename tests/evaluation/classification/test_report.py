@@ -35,8 +35,7 @@ def folder(make: Make) -> Path:
     )
 
 
-def test_page_and_tables(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(style, "_PRINT_DPI", 50)
+def test_page_and_tables(folder: Path) -> None:
     outcome = write(folder, samples=200, confidence=0.9, seed=1)
     page = (folder / "report.html").read_text()
     assert HOSTILE not in page
