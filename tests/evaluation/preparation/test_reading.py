@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from matplotlib.image import imread
 
+from evaluation.drawing import style
 from evaluation.preparation.reading import read_preparation, write_summary
 from evaluation.preparation.tables import accounting_table, annotation_table, excluded_runs, windows_table
 from workflow.artifacts import InputError, write_json
@@ -59,8 +60,8 @@ def test_page_stands_alone_with_its_figures_beside_it(polyploid: Path) -> None:
     assert page.tags.count("img") == 2
     assert all(source.startswith(("data:image/png;base64,", "#section-")) for source in page.sources)
     assert page.tags.count("script") == 1
-    assert imread(polyploid / "figures" / "karyotype.png").shape[1] == pytest.approx(7.08 * 300, abs=2)
-    assert imread(polyploid / "figures" / "leakage.png").shape[1] == pytest.approx(7.08 * 300, abs=2)
+    assert imread(polyploid / "figures" / "karyotype.png").shape[1] == pytest.approx(7.08 * style.PRINT_DPI, abs=2)
+    assert imread(polyploid / "figures" / "leakage.png").shape[1] == pytest.approx(7.08 * style.PRINT_DPI, abs=2)
 
 
 def test_warnings_come_before_gates_before_the_genome(polyploid: Path) -> None:
